@@ -1,0 +1,81 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+/// One settings array for every target, so that no target is laxer than another.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: dependencies,
+        exclude: [],
+        swiftSettings: settings
+    )
+}
+
+func system(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let package = Package(
+    name: "peernode",
+    products: [
+        .executable(name: "peernode", targets: ["PeerNodeDaemon"]),
+        .executable(name: "peerctl", targets: ["peerctl"]),
+    ],
+    targets: [
+        // System libraries: a module map and a shim header each.
+        .systemLibrary(name: "CLinux"),
+        system("CCrypto", "libcrypto", "libssl-dev"),
+        system("CSodium", "libsodium", "libsodium-dev"),
+        system("CSQLite", "sqlite3", "libsqlite3-dev"),
+        system("CPCRE2", "libpcre2-8", "libpcre2-dev"),
+        system("CWebSockets", "libwebsockets", "libwebsockets-dev"),
+        system("CJansson", "jansson", "libjansson-dev"),
+
+        // Values and pure machines.
+        library("PeerCrypto", ["CCrypto", "CSodium"]),
+        library("Multiformats", ["PeerCrypto"]),
+        library("LibP2P", ["Multiformats", "PeerCrypto"]),
+        library("MRProtocol", ["Multiformats", "PeerCrypto"]),
+        library("NodeCore", ["LibP2P", "MRProtocol", "Multiformats"]),
+
+        // Storage and user functions.
+        library("Database", ["CSQLite"]),
+        library("BlockStore", ["Database", "Multiformats", "PeerCrypto"]),
+        library("Engines", ["MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2"]),
+
+        // Drivers: the only target with network I/O and tasks.
+        library(
+            "PeerNode",
+            [
+                "NodeCore", "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "BlockStore", "Database", "Engines",
+                "CLinux", "CWebSockets", "CJansson",
+            ]
+        ),
+        executable("PeerNodeDaemon", ["PeerNode"]),
+        executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
+
+        library("PeerTestKit", ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto"]),
+        tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"]),
+        tests("BlockStoreTests", ["BlockStore", "Database", "Multiformats", "PeerTestKit"]),
+        tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
+        tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"]),
+        tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
+        tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
+        tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+// jansson: JSON.
+#pragma once
+#include <jansson.h>

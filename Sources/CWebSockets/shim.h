@@ -1,0 +1,3 @@
+// libwebsockets: HTTP server and client.
+#pragma once
+#include <libwebsockets.h>

@@ -1,0 +1,92 @@
+public import Multiformats
+
+/// What a user asks for: functions over inputs. Everything that the result depends on, and nothing else.
+///
+/// The same specification gives the same result CID on one node or a hundred (DESIGN section 7).
+public struct JobSpec: Hashable, Sendable {
+    public var map: FunctionReference
+    /// Runs any number of times over pairs of one key; `nil`: none.
+    public var combine: FunctionReference?
+    public var reduce: FunctionReference
+    /// Number of partitions and of files in the result, 1 … `maxReduceCount`.
+    public var reduceCount: Int
+    public var recordFormat: RecordFormat
+    public var outputFormat: OutputFormat
+    /// Arguments of the functions, by name.
+    public var arguments: [String: String]
+    /// Roots in the order given.
+    public var inputs: [JobInput]
+    /// Longest record in bytes.
+    public var recordByteLimit: Int
+    /// A record over the limit is skipped and counted instead of failing the job.
+    public var skipsLongRecords: Bool
+
+    /// Most partitions a job may have.
+    public static let maxReduceCount = 65_536
+    /// Longest record unless the user says otherwise, in bytes.
+    public static let defaultRecordByteLimit = 16 << 20
+
+    /// A job with the default limits.
+    public init(
+        map: FunctionReference,
+        combine: FunctionReference?,
+        reduce: FunctionReference,
+        reduceCount: Int,
+        recordFormat: RecordFormat,
+        outputFormat: OutputFormat = .text,
+        arguments: [String: String] = [:],
+        inputs: [JobInput]
+    ) {
+        self.map = map
+        self.combine = combine
+        self.reduce = reduce
+        self.reduceCount = reduceCount
+        self.recordFormat = recordFormat
+        self.outputFormat = outputFormat
+        self.arguments = arguments
+        self.inputs = inputs
+        recordByteLimit = JobSpec.defaultRecordByteLimit
+        skipsLongRecords = false
+    }
+}
+
+/// One root that a job reads.
+public struct JobInput: Hashable, Sendable {
+    /// What record keys call it: the path or CID as the user gave it.
+    public var name: String
+    public var root: CID
+
+    /// Names a root.
+    public init(name: String, root: CID) {
+        self.name = name
+        self.root = root
+    }
+}
+
+/// Where a function comes from.
+public enum FunctionReference: Hashable, Sendable {
+    /// A function of this program, by name.
+    case builtIn(String)
+    /// A file with user code.
+    case file(CID)
+}
+
+/// How a file is cut into records (DESIGN section 7).
+public enum RecordFormat: String, Hashable, Sendable, CaseIterable {
+    /// The bytes up to `\n`; a final line without one counts.
+    case lines
+    /// As `lines`, without a `\r` before the `\n`.
+    case crlf
+    /// Maximal runs of bytes that are not C-locale white space.
+    case words
+    /// Pairs of an earlier result.
+    case kv
+}
+
+/// How pairs are written to a result.
+public enum OutputFormat: String, Hashable, Sendable, CaseIterable {
+    /// `key TAB value LF`; a pair without a value is its key alone.
+    case text
+    /// Length-prefixed pairs, for bytes that text cannot hold.
+    case kv
+}
