@@ -4,7 +4,8 @@ extension Multiaddr: CustomStringConvertible, LosslessStringConvertible {
 
     /// Parses the text form; `nil` when it is none.
     public init?(_ description: String) {
-        guard let address = try? Multiaddr(parsing: description) else { return nil }  // no use for the fault here
+        // The fault is of no use to this caller.
+        guard let address = try? Multiaddr(parsing: description) else { return nil }
         self = address
     }
 

@@ -68,7 +68,8 @@ extension PeerID: CustomStringConvertible, LosslessStringConvertible {
 
     /// Parses either text form; `nil` when it is none.
     public init?(_ description: String) {
-        guard let peer = try? PeerID(parsing: description) else { return nil }  // the fault is of no use to this caller
+        // The fault is of no use to this caller.
+        guard let peer = try? PeerID(parsing: description) else { return nil }
         self = peer
     }
 

@@ -3,6 +3,7 @@
 /// **Layout** protobuf { 1: peer id, 2: sequence number, 3: repeated { 1: multiaddr } }, canonical because it is signed.
 /// **Source** libp2p RFC 0003, with the domain and type that implementations use instead of its text; WIRE section 7.
 public struct PeerRecord: Hashable, Sendable {
+    /// Whose addresses these are.
     public var peer: PeerID
     /// Grows with every record of a peer; by custom nanoseconds since 1970.
     public var sequence: UInt64
@@ -89,7 +90,9 @@ public struct PeerRecord: Hashable, Sendable {
 
 /// A peer record with the envelope that proves it, ready to be passed on.
 public struct SignedPeerRecord: Hashable, Sendable {
+    /// The content of the envelope.
     public let record: PeerRecord
+    /// The proof, as it is passed on.
     public let envelope: SignedEnvelope
 
     /// Signs one's own record.

@@ -6,9 +6,13 @@
 /// Signed bytes: for each of domain, payload type, payload: varint(length) ‖ bytes.
 /// **Source** libp2p RFC 0002; WIRE section 7.
 public struct SignedEnvelope: Hashable, Sendable {
+    /// Whose signature it is.
     public let publicKey: PublicKey
+    /// What the payload is, as bytes that the domain defines.
     public let payloadType: [UInt8]
+    /// The signed bytes.
     public let payload: [UInt8]
+    /// Ed25519 over `signedBytes`; not known to be right before `check`.
     public let signature: [UInt8]
 
     /// Makes the signature of a message with one's own private key.

@@ -14,7 +14,9 @@ public struct TCPEndpoint: Hashable, Sendable {
         case v6
     }
 
+    /// Where to dial, or the address to listen on.
     public var host: Host
+    /// TCP port; 0 lets a listener pick one.
     public var port: UInt16
 
     /// An endpoint of a host and a port.
