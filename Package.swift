@@ -75,6 +75,7 @@ let package = Package(
         tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"]),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
+        tests("SourceTests", []),
         tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),
     ],
     swiftLanguageModes: [.v6]
