@@ -79,7 +79,7 @@ class Script:
             if address:
                 self.address = address.group()
             if line.startswith("serving"):
-                self.serving.append(line.split()[-1])
+                self.serving.append(line.split()[1])
             if re.search(pattern, line):
                 return self
         raise AssertionError(f"{self.process.args} ended early")
