@@ -90,7 +90,8 @@ public struct ChaChaPoly: ~Copyable {
         var written: Int32 = 0
         let done =
             EVP_CipherFinal_ex(context, &none, &written) == 1
-            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(Self.tagByteCount), tag.baseAddress) == 1
+            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(Self.tagByteCount), tag.baseAddress)
+                == 1
         precondition(done, "libcrypto could not finish a message")
     }
 

@@ -35,7 +35,9 @@ public enum HMACSHA256: Sendable {
     ///   - chainingKey: replaced by the first output.
     ///   - material: new key material, possibly none.
     /// - Returns: the second output, 32 bytes.
-    public static func ratchet(chainingKey: inout SecretBytes, material: UnsafeRawBufferPointer) -> SecretBytes {
+    public static func ratchet(chainingKey: inout SecretBytes, material: UnsafeRawBufferPointer)
+        -> SecretBytes
+    {
         let temporary = chainingKey.withUnsafeBytes { authenticate(key: $0, material) }
         return temporary.withUnsafeBytes { key in
             chainingKey = withUnsafeBytes(of: UInt8(1)) { authenticate(key: key, $0) }

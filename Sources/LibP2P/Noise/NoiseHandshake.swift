@@ -109,13 +109,15 @@ package struct NoiseHandshake: ~Copyable, Sendable {
         let peer = PeerID(publicKey)
         if let expectedPeer, peer != expectedPeer { throw .wrongPeer(peer) }
         let signed = NoisePayload.signedBytes(staticKey: pattern.remoteStatic)
-        guard Ed25519.PublicKey(publicKey.ed25519)?.isValidSignature(payload.signature, of: signed) == true else {
+        guard Ed25519.PublicKey(publicKey.ed25519)?.isValidSignature(payload.signature, of: signed) == true
+        else {
             throw .badSignature
         }
-        let muxer = switch role {
-        case .initiator: Self.chooseMuxer(initiator: muxers, responder: payload.muxers)
-        case .responder: Self.chooseMuxer(initiator: payload.muxers, responder: muxers)
-        }
+        let muxer =
+            switch role {
+            case .initiator: Self.chooseMuxer(initiator: muxers, responder: payload.muxers)
+            case .responder: Self.chooseMuxer(initiator: payload.muxers, responder: muxers)
+            }
         return Remote(publicKey: publicKey, peer: peer, muxer: muxer)
     }
 

@@ -70,7 +70,10 @@ struct NoiseSymmetricState: ~Copyable, Sendable {
         let plaintext = [UInt8](unsafeUninitializedCapacity: byteCount) { output, count in
             hash.withUnsafeBytes { cipher.begin(additionalData: $0) }
             ciphertext.withUnsafeBytes { input in
-                cipher.update(.init(rebasing: input[..<byteCount]), into: UnsafeMutableRawPointer(output.baseAddress))
+                cipher.update(
+                    .init(rebasing: input[..<byteCount]),
+                    into: UnsafeMutableRawPointer(output.baseAddress)
+                )
                 isGenuine = cipher.finishOpening(tag: .init(rebasing: input[byteCount...]))
             }
             count = byteCount

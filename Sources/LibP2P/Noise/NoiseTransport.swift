@@ -87,7 +87,8 @@ package struct NoiseTransport: ~Copyable, Sendable {
     }
 
     private mutating func openMessage(
-        _ message: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+        _ message: UnsafeRawBufferPointer,
+        into output: UnsafeMutableRawBufferPointer
     ) -> Bool {
         guard opening.hasNonceLeft else { return false }
         let tagStart = message.count - ChaChaPoly.tagByteCount

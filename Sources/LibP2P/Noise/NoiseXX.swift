@@ -24,7 +24,8 @@ package struct NoiseXX: ~Copyable, Sendable {
     package private(set) var remoteStatic: [UInt8] = []
 
     /// Starts a handshake with keys of its own.
-    package init(role: NoiseRole, staticKey: consuming X25519.KeyPair, ephemeralKey: consuming X25519.KeyPair) {
+    package init(role: NoiseRole, staticKey: consuming X25519.KeyPair, ephemeralKey: consuming X25519.KeyPair)
+    {
         self.role = role
         self.staticKey = staticKey
         self.ephemeralKey = ephemeralKey
@@ -123,7 +124,8 @@ package struct NoiseXX: ~Copyable, Sendable {
     /// Mixes DH(our key, their key); which pair it is differs by role, as `ee`, `es` and `se` prescribe.
     private mutating func mixAgreement(_ local: Key, _ remote: Key) throws(NoiseFault) {
         let theirs = remote == .static ? remoteStatic : remoteEphemeral
-        let shared = local == .static ? staticKey.sharedSecret(with: theirs) : ephemeralKey.sharedSecret(with: theirs)
+        let shared =
+            local == .static ? staticKey.sharedSecret(with: theirs) : ephemeralKey.sharedSecret(with: theirs)
         guard let shared else { throw .weakKey }
         symmetric.mixKey(shared)
     }

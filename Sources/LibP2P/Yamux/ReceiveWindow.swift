@@ -31,11 +31,15 @@ struct ReceiveWindow: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - byteCount: at most what was received and not consumed yet.
+    ///   - now: the time.
     ///   - roundTrip: the session's, if it is known.
     ///   - maxTarget: as far as the target may grow now.
     /// - Returns: the grant to announce; `nil` while less than half the target is due.
     mutating func consume(
-        _ byteCount: Int, now: ContinuousClock.Instant, roundTrip: Duration?, maxTarget: Int
+        _ byteCount: Int,
+        now: ContinuousClock.Instant,
+        roundTrip: Duration?,
+        maxTarget: Int
     ) -> UInt32? {
         precondition(byteCount <= unconsumed, "\(byteCount) bytes consumed of \(unconsumed)")
         unconsumed -= byteCount

@@ -52,6 +52,7 @@ package struct YamuxHeader: Equatable, Sendable {
     /// Reads a header.
     ///
     /// - Parameter bytes: exactly 12.
+    /// - Throws: `YamuxFault.version` or `.frameType`.
     package init(bytes: ArraySlice<UInt8>) throws(YamuxFault) {
         precondition(bytes.count == Self.byteCount, "a header has 12 bytes, not \(bytes.count)")
         let start = bytes.startIndex

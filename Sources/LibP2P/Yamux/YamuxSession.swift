@@ -122,6 +122,9 @@ package struct YamuxSession: Sendable {
         return max(pingSent.at, lastReceived) + limits.keepaliveTimeout
     }
 
+    /// Whether the stream is open in either direction.
+    package func contains(_ stream: YamuxStreamID) -> Bool { streams[stream] != nil }
+
     // MARK: What the application does
 
     /// Opens a stream; it may be written to at once.
@@ -139,7 +142,9 @@ package struct YamuxSession: Sendable {
         return id
     }
 
-    /// Queues bytes on a stream. Ignored when the stream is gone, which the application learns from its action.
+    /// Queues bytes on a stream.
+    ///
+    /// Ignored when the stream is gone, which the application learns from the action that ended it.
     ///
     /// - Parameters:
     ///   - bytes: kept as a slice until sent; `queueRoom(of:)` says how many the caller should hand over.
@@ -255,7 +260,9 @@ package struct YamuxSession: Sendable {
     }
 
     private mutating func receiveHeader(
-        _ header: YamuxHeader, now: ContinuousClock.Instant, _ actions: inout [Action]
+        _ header: YamuxHeader,
+        now: ContinuousClock.Instant,
+        _ actions: inout [Action]
     ) throws(YamuxFault) {
         switch header.kind {
         case .data: try receiveData(header, now: now, &actions)
@@ -267,9 +274,13 @@ package struct YamuxSession: Sendable {
     }
 
     private mutating func receiveData(
-        _ header: YamuxHeader, now: ContinuousClock.Instant, _ actions: inout [Action]
+        _ header: YamuxHeader,
+        now: ContinuousClock.Instant,
+        _ actions: inout [Action]
     ) throws(YamuxFault) {
-        if header.length == 0, header.flags.isEmpty, !emptyBudget.spend(now: now) { throw .tooManyEmptyFrames }
+        if header.length == 0, header.flags.isEmpty, !emptyBudget.spend(now: now) {
+            throw .tooManyEmptyFrames
+        }
         try receiveFlags(header, now: now, &actions)
         let byteCount = Int(header.length)
         var target = YamuxStreamID?.none
@@ -285,9 +296,13 @@ package struct YamuxSession: Sendable {
     }
 
     private mutating func receiveWindowUpdate(
-        _ header: YamuxHeader, now: ContinuousClock.Instant, _ actions: inout [Action]
+        _ header: YamuxHeader,
+        now: ContinuousClock.Instant,
+        _ actions: inout [Action]
     ) throws(YamuxFault) {
-        if header.length == 0, header.flags.isEmpty, !emptyBudget.spend(now: now) { throw .tooManyEmptyFrames }
+        if header.length == 0, header.flags.isEmpty, !emptyBudget.spend(now: now) {
+            throw .tooManyEmptyFrames
+        }
         try receiveFlags(header, now: now, &actions)
         // After RST the length is an error code, and the stream is gone: nothing to add to.
         guard streams[header.stream] != nil else { return }
@@ -298,7 +313,9 @@ package struct YamuxSession: Sendable {
 
     /// SYN, ACK and RST, which mean the same on both kinds of stream frames; FIN comes behind a body.
     private mutating func receiveFlags(
-        _ header: YamuxHeader, now: ContinuousClock.Instant, _ actions: inout [Action]
+        _ header: YamuxHeader,
+        now: ContinuousClock.Instant,
+        _ actions: inout [Action]
     ) throws(YamuxFault) {
         let id = header.stream
         guard id != .session else { throw .streamID(id) }
@@ -311,7 +328,9 @@ package struct YamuxSession: Sendable {
     }
 
     private mutating func receiveSYN(
-        _ id: YamuxStreamID, now: ContinuousClock.Instant, _ actions: inout [Action]
+        _ id: YamuxStreamID,
+        now: ContinuousClock.Instant,
+        _ actions: inout [Action]
     ) throws(YamuxFault) {
         let isDialers = id.number % 2 == 1
         guard isDialers != (role == .dialer) else { throw .parity(id) }
@@ -342,7 +361,9 @@ package struct YamuxSession: Sendable {
     }
 
     private mutating func receivePing(
-        _ header: YamuxHeader, now: ContinuousClock.Instant, _ actions: inout [Action]
+        _ header: YamuxHeader,
+        now: ContinuousClock.Instant,
+        _ actions: inout [Action]
     ) throws(YamuxFault) {
         guard header.stream == .session else { throw .streamID(header.stream) }
         if header.flags.contains(.syn) {

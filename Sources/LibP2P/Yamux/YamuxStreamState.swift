@@ -37,11 +37,13 @@ struct YamuxStreamState: Sendable {
     mutating func enqueue(_ bytes: ArraySlice<UInt8>) {
         queuedByteCount += bytes.count
         let limit = YamuxLimits.joinedWriteByteCount
-        let isJoined = bytes.count < limit && queue.updateLast { last in
-            guard last.count + bytes.count <= limit else { return false }
-            last += bytes
-            return true
-        }
+        let isJoined =
+            bytes.count < limit
+            && queue.updateLast { last in
+                guard last.count + bytes.count <= limit else { return false }
+                last += bytes
+                return true
+            }
         if !isJoined { queue.append(bytes) }
     }
 
