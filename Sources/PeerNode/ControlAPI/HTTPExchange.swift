@@ -168,6 +168,8 @@ final class HTTPExchange: @unchecked Sendable {
 
     // MARK: Any thread
 
+    var hasBegun: Bool { answer.withLock { $0 != nil } }
+
     /// Sets the head of the answer; only the first one counts.
     func begin(_ head: Answer) {
         answer.withLock { if $0 == nil { $0 = head } }
@@ -180,6 +182,9 @@ package final class HTTPResponder: Sendable {
     private let exchange: HTTPExchange
 
     init(exchange: HTTPExchange) { self.exchange = exchange }
+
+    /// Whether the head of the answer is decided.
+    package var hasBegun: Bool { exchange.hasBegun }
 
     /// Answers with a body that is at hand.
     package func respond(status: Int, contentType: String = ContentType.json, body: [UInt8]) {
