@@ -16,11 +16,11 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(
         name: name,
         dependencies: dependencies,
-        exclude: [],
+        exclude: exclude,
         swiftSettings: settings
     )
 }
@@ -69,12 +69,13 @@ let package = Package(
         executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
         library("PeerTestKit", ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto"]),
-        tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"]),
+        tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("BlockStoreTests", ["BlockStore", "Database", "Multiformats", "PeerTestKit"]),
         tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"]),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
+        tests("SourceTests", []),
         tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),
     ],
     swiftLanguageModes: [.v6]
