@@ -68,7 +68,10 @@ let package = Package(
         executable("PeerNodeDaemon", ["PeerNode"]),
         executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
-        library("PeerTestKit", ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto"]),
+        library(
+            "PeerTestKit",
+            ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto", "Engines"]
+        ),
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("BlockStoreTests", ["BlockStore", "Database", "Multiformats", "PeerTestKit"]),
         tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
