@@ -53,7 +53,7 @@ struct ExchangeTests {
             let bytes = noise(3_000_000, seed: 3)
             let root = try nodes[1].addFile(bytes, chunkByteCount: 10_000)
             _ = try nodes[2].addFile(bytes, chunkByteCount: 10_000)
-            let ingest = try nodes[0].store.makeIngest()
+            let ingest = nodes[0].store.makeIngest()
             let report = try await nodes[0].exchange.fetchDAG(root, ingest: ingest)
             #expect(report.fetchedBlockCount == 303)  // 300 leaves, 2 nodes above them, 1 root
             #expect(try read(root, in: nodes[0].store) == bytes)

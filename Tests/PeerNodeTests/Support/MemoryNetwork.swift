@@ -119,7 +119,7 @@ actor MemoryHost: StreamHost {
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws {
         guard !connected.contains(peer) else { return }
         guard let other = await network.host(peer) else { throw MemoryNetwork.Unreachable() }
-        await appeared(peer, protocols: await other.protocols)
+        appeared(peer, protocols: await other.protocols)
         await other.appeared(localPeer, protocols: protocols)
     }
 

@@ -18,14 +18,14 @@ struct TestNode: Sendable {
 
     /// Puts blocks into the node's own store.
     func put(_ blocks: [[UInt8]]) throws -> [CID] {
-        let ingest = try store.makeIngest()
+        let ingest = store.makeIngest()
         defer { try? ingest.close() }
         return try blocks.map { try ingest.put($0, codec: .raw) }
     }
 
     /// Adds a file to the node's own store.
     func addFile(_ bytes: [UInt8], chunkByteCount: Int = 262_144) throws -> CID {
-        let ingest = try store.makeIngest()
+        let ingest = store.makeIngest()
         var settings = ImportSettings.standard
         settings.chunkByteCount = chunkByteCount
         let builder = FileBuilder(ingest: ingest, settings: settings)
