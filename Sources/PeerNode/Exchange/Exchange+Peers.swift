@@ -124,7 +124,7 @@ extension Exchange {
 
     /// Queues wants for the peer's wants stream.
     func queue(_ wants: [BitswapMessage.Want], for peer: PeerID) {
-        guard let link = links[peer] else { return }
+        guard let link = links[peer], link.isOffered else { return }
         guard link.wants.count + wants.count <= ExchangeLimits.maxQueuedWantsPerPeer else {
             abandon(peer)
             return

@@ -26,7 +26,12 @@ actor MemoryNetwork {
 extension PeerID {
     /// The peer of a key that is `number` thirty-two times.
     static func numbered(_ number: UInt8) -> PeerID {
-        guard let peer = try? PeerID(bytes: [0, 36, 8, 1, 18, 32] + [UInt8](repeating: number, count: 32)) else {
+        key([UInt8](repeating: number, count: 32))
+    }
+
+    /// The peer of an Ed25519 key.
+    static func key(_ key: [UInt8]) -> PeerID {
+        guard let peer = try? PeerID(bytes: [0, 36, 8, 1, 18, 32] + key) else {
             preconditionFailure("a peer id of an Ed25519 key is 38 bytes")
         }
         return peer
