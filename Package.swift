@@ -66,13 +66,14 @@ let package = Package(
             ]
         ),
         executable("PeerNodeDaemon", ["PeerNode"]),
+        executable("PeerHostFixture", ["PeerNode", "LibP2P", "Multiformats", "PeerCrypto"]),
         executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
         library("PeerTestKit", ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto"]),
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("BlockStoreTests", ["BlockStore", "Database", "Multiformats", "PeerTestKit"]),
         tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
-        tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"]),
+        tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("SourceTests", []),

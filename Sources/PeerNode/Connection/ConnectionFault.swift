@@ -18,6 +18,11 @@ package enum ConnectionFault: Error, Equatable, Sendable {
     /// The peer is this node itself.
     case dialedSelf
 
+    /// What happened, for a message to the user.
+    package var reason: String {
+        if case .system(let error) = self { error.description } else { name }
+    }
+
     /// A short stable name for counters.
     package var name: String {
         switch self {

@@ -19,7 +19,7 @@ final class RawChannel {
         guard let swarmKey else { return }
         let session = PrivateNetworkSession(key: swarmKey, nonce: RandomBytes.make(XSalsa20Stream.nonceByteCount))
         unsent = session.nonce
-        cipher = session
+        cipher = consume session
     }
 
     var hasUnsent: Bool { unsentOffset < unsent.count }
@@ -29,10 +29,10 @@ final class RawChannel {
         while true {
             await socket.readable()
             var bytes = [UInt8](repeating: 0, count: Self.handshakeReadByteCount)
-            let count = try bytes.withUnsafeMutableBytes { buffer throws(ConnectionFault) in
-                try receive(into: buffer)
+            let result = bytes.withUnsafeMutableBytes { buffer in
+                Result { () throws(ConnectionFault) in try receive(into: buffer) }
             }
-            if let count, count > 0 { return Array(bytes.prefix(count)) }
+            if let count = try result.get(), count > 0 { return Array(bytes.prefix(count)) }
         }
     }
 
@@ -52,7 +52,10 @@ final class RawChannel {
     func write(_ bytes: [UInt8]) async throws(ConnectionFault) {
         guard !bytes.isEmpty else { return }
         var bytes = bytes
-        try bytes.withUnsafeMutableBytes { bytes throws(ConnectionFault) in try submit(bytes) }
+        let result = bytes.withUnsafeMutableBytes { bytes in
+            Result { () throws(ConnectionFault) in try submit(bytes) }
+        }
+        try result.get()
         try await flush()
     }
 
@@ -67,9 +70,10 @@ final class RawChannel {
     /// Waits until the socket has taken everything.
     func flush() async throws(ConnectionFault) {
         while hasUnsent {
-            let count = try unsent[unsentOffset...].withUnsafeBytes { bytes throws(ConnectionFault) in
-                try sendNow(bytes)
+            let result = unsent[unsentOffset...].withUnsafeBytes { bytes in
+                Result { () throws(ConnectionFault) in try sendNow(bytes) }
             }
+            let count = try result.get()
             unsentOffset += count
             guard hasUnsent else { break }
             if stalledSince == nil || count > 0 { stalledSince = .now }

@@ -47,6 +47,15 @@ struct SocketAddress: Sendable {
         byteCount = count
     }
 
+    /// Copies an address that a library call returned; `nil` when it is too long.
+    init?(copying address: UnsafePointer<sockaddr>, _ count: socklen_t) {
+        guard count <= MemoryLayout<sockaddr_storage>.size else { return nil }
+        byteCount = count
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(count)))
+        }
+    }
+
     /// `AF_INET` or `AF_INET6`.
     var family: Int32 { Int32(storage.ss_family) }
 

@@ -32,7 +32,7 @@ enum SystemCall {
     @inline(never)
     static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> SystemCallResult {
         while true {
-            let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+            let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count >= 0 { return .moved(count) }
             if errno != EINTR { return failure() }
         }
