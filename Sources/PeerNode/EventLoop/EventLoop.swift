@@ -128,7 +128,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
             let count = epoll_wait(epoll, events.baseAddress, Int32(events.count), timeout)
             if isIdle { inbox.withLock { $0.isSleeping = false } }
             for event in events.prefix(Int(max(0, count))) { report(event) }
-            local.timers.fire(now: .now)
+            for call in local.timers.takeDue(now: .now) { call() }
         }
     }
 

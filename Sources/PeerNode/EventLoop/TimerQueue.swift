@@ -33,12 +33,6 @@ struct TimerQueue {
         heap.sort { $0.deadline < $1.deadline }
     }
 
-    /// Makes the calls that are due.
-    mutating func fire(now: ContinuousClock.Instant) {
-        guard let first = heap.first, first.deadline <= now else { return }
-        for call in takeDue(now: now) { call() }
-    }
-
     /// Waiting time for epoll: -1 without timers, otherwise rounded up.
     func millisecondsToNext(now: ContinuousClock.Instant) -> Int32 {
         guard let first = heap.first else { return -1 }
@@ -46,7 +40,8 @@ struct TimerQueue {
         return Int32(min(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000, 60_000))
     }
 
-    private mutating func takeDue(now: ContinuousClock.Instant) -> [() -> Void] {
+    /// Takes the calls that are due; they are made outside, since they may add and cancel timers.
+    mutating func takeDue(now: ContinuousClock.Instant) -> [() -> Void] {
         var due: [() -> Void] = []
         while let first = heap.first, first.deadline <= now {
             removeFirst()
