@@ -60,14 +60,12 @@ package final class Connection {
     ///   - leftover: plaintext that came behind the negotiation.
     ///   - started: work that belongs to the connection's start, such as identify.
     func run(leftover: ArraySlice<UInt8>, started: @escaping @Sendable @NetworkActor () async -> Void) async {
+        tasks.add { await self.readLoop(leftover) }
+        tasks.add { await self.writeLoop() }
         tasks.add(started)
         watch()
         await withTaskCancellationHandler {
-            await withDiscardingTaskGroup { group in
-                group.addTask(executorPreference: EventLoop.shared) { await self.readLoop(leftover) }
-                group.addTask(executorPreference: EventLoop.shared) { await self.writeLoop() }
-                group.addTask(executorPreference: EventLoop.shared) { await self.tasks.run() }
-            }
+            await tasks.run()
         } onCancel: {
             NetworkActor.post { self.close(.closedHere) }
         }

@@ -106,10 +106,12 @@ package final class MuxedStream: PeerStream {
         return taken
     }
 
+    /// Every wait looks again before it suspends: the task may have come here by way of another executor.
     private func waitToRead() async {
         await withTaskCancellationHandler {
             guard !Task.isCancelled else { return cancel() }
             await withUnsafeContinuation { continuation in
+                guard inbox.isEmpty, !hasEnded, fault == nil else { return continuation.resume() }
                 precondition(reader == nil, "one task reads a stream")
                 reader = continuation
             }
@@ -144,6 +146,7 @@ package final class MuxedStream: PeerStream {
         await withTaskCancellationHandler {
             guard !Task.isCancelled else { return cancel() }
             await withUnsafeContinuation { continuation in
+                guard fault == nil, connection.queueRoom(of: id) == 0 else { return continuation.resume() }
                 precondition(writer == nil, "one task writes a stream")
                 writer = continuation
             }
@@ -179,14 +182,21 @@ package final class MuxedStream: PeerStream {
     func agreed() async throws(StreamFault) {
         while true {
             if let fault { throw fault }
-            if case .done = negotiation { return }
+            guard isNegotiating else { return }
             await withTaskCancellationHandler {
                 guard !Task.isCancelled else { return cancel() }
-                await withUnsafeContinuation { proposer = $0 }
+                await withUnsafeContinuation { continuation in
+                    guard isNegotiating, fault == nil else { return continuation.resume() }
+                    proposer = continuation
+                }
             } onCancel: {
                 NetworkActor.post { self.cancel() }
             }
         }
+    }
+
+    private var isNegotiating: Bool {
+        if case .done = negotiation { false } else { true }
     }
 
     private func negotiate(_ bytes: inout ArraySlice<UInt8>) throws(MultistreamFault) {
@@ -233,7 +243,7 @@ package final class MuxedStream: PeerStream {
 
     func receive(_ bytes: ArraySlice<UInt8>) {
         var rest = bytes
-        if case .done = negotiation {} else {
+        if isNegotiating {
             do throws(MultistreamFault) {
                 try negotiate(&rest)
             } catch {
@@ -262,7 +272,7 @@ package final class MuxedStream: PeerStream {
     func receiveEnd() {
         hasEnded = true
         stopTimer()
-        guard case .done = negotiation else { return fail(.resetByPeer(code: 0)) }
+        guard !isNegotiating else { return fail(.resetByPeer(code: 0)) }
         Self.wake(&reader)
     }
 

@@ -4,7 +4,7 @@ import Multiformats
 /// The protocols that a host serves, shared by its connections.
 @NetworkActor
 final class ProtocolTable {
-    typealias Handler = @Sendable (PeerID, MuxedStream) async throws -> Void
+    typealias Handler = @Sendable @NetworkActor (PeerID, MuxedStream) async throws -> Void
 
     /// How one protocol is served.
     struct Service {

@@ -4,12 +4,13 @@ import Synchronization
 
 /// One thread that waits for sockets and timers by epoll and runs Swift jobs between.
 ///
-/// As a `SerialExecutor` it isolates `NetworkActor`; as a `TaskExecutor` it is where the network's child tasks run, so
-/// that a socket's reader, its session and a stream's handler never change threads. Work that takes long belongs on a
+/// As a `SerialExecutor` it isolates `NetworkActor`, so that a socket's reader, its session and a stream's handler never
+/// change threads. It is deliberately no `TaskExecutor`: a task whose preferred executor differs from the running job's
+/// is queued anew at every call, and callers come with preferences of their own. Work that takes long belongs on a
 /// `ThreadExecutor`: while it runs here, no connection moves.
 ///
 ///     rounds: jobs queued now ─► epoll (waits when no job is left) ─► waiters and timers resume as jobs
-package final class EventLoop: SerialExecutor, TaskExecutor {
+package final class EventLoop: SerialExecutor {
     /// The loop of this process.
     package static let shared = EventLoop()
 
@@ -149,8 +150,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
         guard !local.jobs.isEmpty else { return }
         swap(&local.jobs, &local.running)
         let serial = asUnownedSerialExecutor()
-        let task = asUnownedTaskExecutor()
-        for job in local.running { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
+        for job in local.running { job.runSynchronously(on: serial) }
         local.running.removeAll(keepingCapacity: true)
     }
 

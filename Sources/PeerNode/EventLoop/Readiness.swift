@@ -34,6 +34,7 @@ final class Readiness: @unchecked Sendable {
     }
 
     func willRead() { isReadable = hasEnded }
+    func foundNothing() { isReadable = false }
     func didFillBuffer() { isReadable = true }
     func willWrite() { isWritable = false }
     func didWriteAll() { isWritable = true }

@@ -13,21 +13,21 @@ extension Host {
 
     func serveDiagnostics() {
         let limit = ConnectionLimits.maxStreamCountPerProtocol
-        protocols.serve("/bench/echo/1", maxStreamCount: limit) { @NetworkActor _, stream in
+        protocols.serve("/bench/echo/1", maxStreamCount: limit) { _, stream in
             while let bytes = try await stream.readSlice() { try await stream.write(slice: bytes) }
         }
-        protocols.serve("/bench/sink/1", maxStreamCount: limit) { @NetworkActor _, stream in
+        protocols.serve("/bench/sink/1", maxStreamCount: limit) { _, stream in
             var reader = CountReader(stream)
             var left = try await reader.next()
             left -= min(left, UInt64(reader.rest.count))
             while left > 0, let bytes = try await stream.readSlice() { left -= min(left, UInt64(bytes.count)) }
             try await stream.write([1])
         }
-        protocols.serve("/bench/source/1", maxStreamCount: limit) { @NetworkActor _, stream in
+        protocols.serve("/bench/source/1", maxStreamCount: limit) { _, stream in
             var reader = CountReader(stream)
             try await Self.send(reader.next(), to: stream)
         }
-        protocols.serve("/perf/1.0.0", maxStreamCount: limit) { @NetworkActor _, stream in
+        protocols.serve("/perf/1.0.0", maxStreamCount: limit) { _, stream in
             var reader = CountReader(stream)
             let count = try await reader.next()
             while try await stream.readSlice() != nil {}

@@ -9,15 +9,15 @@ extension Host {
     /// Registers identify, identify push, ping, and the diagnostics if they are wanted.
     func serveStandardProtocols() {
         protocols.serve(IdentifyMessage.protocolID, maxStreamCount: Self.maxIdentifyStreamCount) {
-            @NetworkActor peer, stream in
+            peer, stream in
             try await stream.write(self.identifyAnswer(to: peer))
         }
         protocols.serve(IdentifyMessage.pushProtocolID, maxStreamCount: Self.maxIdentifyStreamCount) {
-            @NetworkActor peer, stream in
+            peer, stream in
             self.learnPush(try await Self.readIdentify(stream), from: peer)
         }
         protocols.serve(PingAsker.protocolID, maxStreamCount: PingAnswerer.maxStreamsPerPeer) {
-            @NetworkActor _, stream in
+            _, stream in
             try await Self.answerPings(stream)
         }
         if configuration.servesDiagnostics { serveDiagnostics() }

@@ -23,41 +23,50 @@ final class Socket {
     ///
     /// - Throws: `ConnectionFault.system`, or `.timedOut` after `ConnectionLimits.connectTimeout`.
     static func connect(to address: SocketAddress, endpoint: TCPEndpoint) async throws(ConnectionFault) -> Socket {
-        let socket: Socket
-        do {
-            let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-            let descriptor = try SystemCall.check { Glibc.socket(address.family, type, 0) }
-            socket = Socket(descriptor: descriptor, remote: endpoint)
+        // Registered only once it connects: epoll calls a socket that has not begun hung up.
+        let descriptor: Int32
+        let isConnected: Bool
+        do throws(SystemError) {
+            (descriptor, isConnected) = try startConnecting(to: address)
         } catch {
             throw .system(error)
         }
-        try await socket.finishConnecting(to: address)
+        let socket = Socket(descriptor: descriptor, remote: endpoint)
+        guard !isConnected else { return socket }
+        socket.readiness.willWrite()
+        try await socket.finishConnecting()
         return socket
     }
 
-    private func finishConnecting(to address: SocketAddress) async throws(ConnectionFault) {
+    private static func startConnecting(
+        to address: SocketAddress
+    ) throws(SystemError) -> (descriptor: Int32, isConnected: Bool) {
+        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let descriptor = try SystemCall.check { Glibc.socket(address.family, type, 0) }
+        do throws(SystemError) {
+            _ = try SystemCall.check { address.withSocketAddress { Glibc.connect(descriptor, $0, $1) } }
+            return (descriptor, true)
+        } catch {
+            if error.code == EINPROGRESS { return (descriptor, false) }
+            Glibc.close(descriptor)
+            throw error
+        }
+    }
+
+    private func finishConnecting() async throws(ConnectionFault) {
         var didTimeOut = false
         let timer = NetworkActor.schedule(after: ConnectionLimits.connectTimeout) {
             didTimeOut = true
             self.close()
         }
         defer { NetworkActor.cancel(timer) }
-        do {
-            readiness.willWrite()
-            _ = try SystemCall.check { address.withSocketAddress { Glibc.connect(descriptor, $0, $1) } }
-        } catch {
-            guard error.code == EINPROGRESS else {
-                close()
-                throw .system(error)
-            }
-            await readiness.writable()
-            guard !didTimeOut else { throw .timedOut }
-            guard !isClosed else { throw .closedHere }
-            let code = pendingError()
-            guard code == 0 else {
-                close()
-                throw .system(SystemError(code: code))
-            }
+        await readiness.writable()
+        guard !didTimeOut else { throw .timedOut }
+        guard !isClosed else { throw .closedHere }
+        let code = pendingError()
+        guard code == 0 else {
+            close()
+            throw .system(SystemError(code: code))
         }
     }
 
@@ -72,7 +81,11 @@ final class Socket {
         guard !isClosed else { return .moved(0) }
         readiness.willRead()
         let result = SystemCall.receive(descriptor, into: buffer)
-        if case .moved(buffer.count) = result { readiness.didFillBuffer() }
+        switch result {
+        case .moved(buffer.count): readiness.didFillBuffer()
+        case .wouldBlock: readiness.foundNothing()
+        case .moved, .failed: break
+        }
         return result
     }
 
