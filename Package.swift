@@ -66,6 +66,7 @@ let package = Package(
             ]
         ),
         executable("PeerNodeDaemon", ["PeerNode"]),
+        executable("PeerHostFixture", ["PeerNode", "LibP2P", "Multiformats", "PeerCrypto"]),
         executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
         library(
@@ -75,7 +76,7 @@ let package = Package(
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("BlockStoreTests", ["BlockStore", "Database", "Multiformats", "PeerTestKit"]),
         tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
-        tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"]),
+        tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("SourceTests", []),
