@@ -19,7 +19,21 @@ extension Exchange {
         }
     }
 
-    /// Looks again at who is connected, in case events were lost, and at blocks that others stored.
+    /// Looks up again and again what peers wait for: an add or another process may have stored it.
+    func answerLaterBlocks() async {
+        while !Task.isCancelled {
+            // Cancelled: the loop ends.
+            try? await Task.sleep(for: ExchangeLimits.lookupInterval)
+            let wanted = server.wantedCIDs(limit: ExchangeLimits.lookupCount)
+            guard !wanted.isEmpty else { continue }
+            let found = await reader.byteCounts(of: wanted).compactMap { block in
+                block.byteCount.map { (cid: block.cid, byteCount: $0) }
+            }
+            if !found.isEmpty { queueAnswers(server.stored(found)) }
+        }
+    }
+
+    /// Looks again at who is connected, in case events were lost.
     func reconcilePeriodically() async {
         while !Task.isCancelled {
             // Cancelled: the loop ends.

@@ -80,6 +80,7 @@ package actor Exchange {
             group.addTask { await self.keepTime() }
             group.addTask { await self.followPeers() }
             group.addTask { await self.reconcilePeriodically() }
+            group.addTask { await self.answerLaterBlocks() }
             for await item in work { group.addTask { await self.perform(item) } }
             group.cancelAll()
             endFetches()
@@ -89,7 +90,7 @@ package actor Exchange {
     /// Lets `run()` return; fetches fail with `.stopped`.
     package nonisolated func stop() { workContinuation.finish() }
 
-    /// Blocks were stored by somebody else, such as an add: peers that wait for them get their answers.
+    /// Blocks were stored: peers that wait for them get their answers at once, and not at the next look.
     package func stored(_ blocks: [(cid: CID, byteCount: Int)]) {
         queueAnswers(server.stored(blocks))
     }

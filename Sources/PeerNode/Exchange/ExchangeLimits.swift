@@ -26,8 +26,12 @@ package enum ExchangeLimits {
     package static let openTimeout: Duration = .seconds(15)
     /// Silence after which a fetch says what it waits for, and says so again.
     package static let noticeDelay: Duration = .seconds(2)
-    /// How often remembered wants of peers are looked up again, for blocks stored by others.
+    /// How often the connected peers are looked at again, in case an event was lost.
     package static let reconcileInterval: Duration = .seconds(10)
+    /// How often blocks that peers wait for are looked up again: somebody else may have stored them.
+    package static let lookupInterval: Duration = .seconds(1)
+    /// Blocks looked up again at a time.
+    package static let lookupCount = 4096
     /// Longest sleep of the clock while something is awaited, so that a nearer deadline is not missed by more.
     package static let clockTick: Duration = .milliseconds(20)
 }
