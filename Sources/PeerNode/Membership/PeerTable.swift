@@ -8,7 +8,7 @@ package import Multiformats
 package actor PeerTable {
     private let executor = ThreadExecutor()
     private let path: String
-    private var connection: Connection?
+    private var connection: Database.Connection?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -74,7 +74,7 @@ package actor PeerTable {
     }
 
     /// Runs `body`; when the file turns out to be damaged, once more on a new one.
-    private func repaired<Value>(_ body: (Connection) throws -> Value) throws -> Value {
+    private func repaired<Value>(_ body: (Database.Connection) throws -> Value) throws -> Value {
         do {
             return try body(try open())
         } catch let error as DatabaseError where Self.isDamage(error) {
@@ -88,9 +88,9 @@ package actor PeerTable {
         error.code.primary == .corrupt || error.code.primary == .notADatabase
     }
 
-    private func open() throws(DatabaseError) -> Connection {
+    private func open() throws(DatabaseError) -> Database.Connection {
         if let connection { return connection }
-        let opened = try Connection(path: path)
+        let opened = try Database.Connection(path: path)
         try opened.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
         let version = try opened.integer("PRAGMA user_version") ?? 0
         guard version <= Self.schemaVersion else {

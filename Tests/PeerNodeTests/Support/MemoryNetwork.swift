@@ -128,6 +128,12 @@ actor MemoryHost: StreamHost {
         await other.appeared(localPeer, protocols: protocols)
     }
 
+    func connect(to address: Multiaddr) async throws -> PeerID {
+        guard let peer = address.peer else { throw MemoryNetwork.Unreachable() }
+        try await connect(to: peer, addresses: [])
+        return peer
+    }
+
     func appeared(_ peer: PeerID, protocols: [String]) {
         guard connected.insert(peer).inserted else { return }
         tell(.connected(peer))
