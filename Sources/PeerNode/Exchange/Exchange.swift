@@ -297,7 +297,9 @@ package actor Exchange {
     }
 
     private func wait(of fetch: Fetch) -> FetchWait? {
-        guard let cid = fetch.wanted.min(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) else { return nil }
+        guard let cid = fetch.wanted.min(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) else {
+            return nil
+        }
         return FetchWait(
             cid: cid,
             missingCount: fetch.wanted.count,

@@ -73,7 +73,9 @@ package final class FetchingStore: BlockStore {
     // MARK: As the local store
 
     /// Whether the block is here already.
-    package func contains(_ multihash: Multihash) throws(BlockStoreError) -> Bool { try local.contains(multihash) }
+    package func contains(_ multihash: Multihash) throws(BlockStoreError) -> Bool {
+        try local.contains(multihash)
+    }
 
     /// Starts a lease in the local store.
     package func makeIngest() throws(BlockStoreError) -> Ingest { try local.makeIngest() }

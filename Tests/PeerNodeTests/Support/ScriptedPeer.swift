@@ -29,7 +29,10 @@ struct ScriptedPeer: Sendable {
                     let message = try BitswapMessage(bytes: bytes)
                     try await script(message) { answer in
                         if onInboundStream { return try await stream.write(answer.delimitedBytes) }
-                        let own = try await host.openStream(to: peer, protocolIDs: [BitswapMessage.protocolID])
+                        let own = try await host.openStream(
+                            to: peer,
+                            protocolIDs: [BitswapMessage.protocolID]
+                        )
                         try await own.write(answer.delimitedBytes)
                         try await own.closeWrite()
                     }
