@@ -43,7 +43,12 @@ extension Exchange {
 
     /// Runs `body` over the store while everything under `root` is fetched ahead of it.
     ///
-    /// - Parameter body: reads the store it is given on a thread of its own, which may wait there for blocks.
+    /// - Parameters:
+    ///   - root: the DAG to fetch.
+    ///   - store: the store underneath.
+    ///   - options: how to fetch.
+    ///   - body: reads the store it is given on a thread of its own, which may wait there for blocks.
+    /// - Returns: what `body` returns.
     /// - Throws: what `body` throws; an `ExchangeError` comes out of the store's reads.
     package nonisolated func reading<Value: Sendable>(
         _ root: CID,

@@ -15,7 +15,11 @@ package final class FetchingStore: BlockStore {
 
     /// Wraps a store.
     ///
-    /// - Parameter ingest: the lease that fetched blocks are put under; `nil`: none, they may be collected at any time.
+    /// - Parameters:
+    ///   - local: the store underneath.
+    ///   - exchange: fetches what is missing; must be running.
+    ///   - ingest: the lease that fetched blocks are put under; `nil`: none, they may be collected at any time.
+    ///   - options: how to fetch.
     package init(
         _ local: any BlockStore,
         exchange: Exchange,

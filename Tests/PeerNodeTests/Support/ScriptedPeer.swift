@@ -12,7 +12,7 @@ struct ScriptedPeer: Sendable {
 
     /// Adds a peer to the network that answers every message by `script`.
     ///
-    /// - Parameter onInboundStream: answer on the stream that the wants came in on, as py-libp2p does.
+    /// With `onInboundStream` it answers on the stream that the wants came in on, as py-libp2p does.
     init(
         _ number: UInt8,
         in network: MemoryNetwork,
