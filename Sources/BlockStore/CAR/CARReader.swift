@@ -31,7 +31,7 @@ public struct CARReader {
         roots = try readHeader()
     }
 
-    /// The next block, verified; `nil` at the end.
+    /// The next block; `nil` at the end. Verified unless its hash function is not supported here.
     ///
     /// - Returns: the block, and the offset of its section in the file.
     /// - Throws: `.badCAR`, `.badBlock` or `.unsupported` with the offset, and what the source throws.
@@ -57,6 +57,8 @@ public struct CARReader {
         do throws(BlockStoreError) {
             try Array(block).withBytes { (buffer) throws(BlockStoreError) in try Verification.check(cid, buffer) }
         } catch {
+            // A hash that cannot be checked here is the importer's to refuse, not damage.
+            if error.code == .unsupported { return (cid, block, offset) }
             var told = error
             told.offset = offset
             told.message += ", at byte \(offset) of the CAR"
