@@ -4,13 +4,13 @@ import Synchronization
 
 /// One thread that waits for sockets and timers by epoll and runs Swift jobs between.
 ///
-/// As a `SerialExecutor` it isolates `NetworkActor`, so that a socket's reader, its session and a stream's handler never
-/// change threads. It is deliberately no `TaskExecutor`: a task whose preferred executor differs from the running job's
-/// is queued anew at every call, and callers come with preferences of their own. Work that takes long belongs on a
-/// `ThreadExecutor`: while it runs here, no connection moves.
+/// As a `SerialExecutor` it isolates `NetworkActor`. As a `TaskExecutor` it is preferred by every task of the network:
+/// a continuation resumes on the generic executor first, which without a preference is the default pool, two threads
+/// away. A task without that preference may call isolated code, but is queued anew at each call, so no wait may rely on
+/// a check made before it. Work that takes long belongs on a `ThreadExecutor`: while it runs here, no connection moves.
 ///
 ///     rounds: jobs ─► epoll (waits when no job is left) ─► waiters and timers resume as jobs
-package final class EventLoop: SerialExecutor {
+package final class EventLoop: SerialExecutor, TaskExecutor {
     /// The loop of this process.
     package static let shared = EventLoop()
 
@@ -158,9 +158,10 @@ package final class EventLoop: SerialExecutor {
     /// Runs the jobs queued now, and those that they queue in turn, for some generations before the sockets are asked.
     private func runJobs() {
         let serial = asUnownedSerialExecutor()
+        let task = asUnownedTaskExecutor()
         for _ in 0..<Self.maxGenerationCount where !local.jobs.isEmpty {
             swap(&local.jobs, &local.running)
-            for job in local.running { job.runSynchronously(on: serial) }
+            for job in local.running { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
             local.running.removeAll(keepingCapacity: true)
         }
     }
