@@ -40,8 +40,11 @@ struct Equivalence: CustomTestStringConvertible, Sendable {
         Equivalence(map: "wc", reduce: "max", pipeline: "\(words) | sort -u | sed 's/$/\\t1/'"),
         Equivalence(
             map: "lines",
-            pipeline: "wc * | grep -v total | awk '{print $4 \"\\t\" $1 \" \" $2 \" \" $3}' | sort",
-            takesBinary: false
+            // Not plain `wc`: before coreutils 9.5 it leaves out words without a printable ASCII character.
+            pipeline: """
+                for f in *; do printf '%s\\t%d %d %d\\n' $f $(wc -l < $f) \
+                $(tr -s '[:space:]' '\\n' < $f | sed '/^$/d' | grep -ac '') $(wc -c < $f); done
+                """
         ),
         Equivalence(map: "sort", pipeline: "sort *"),
         Equivalence(map: "sort", reduce: "distinct", pipeline: "sort -u *"),

@@ -105,8 +105,9 @@ package final class Connection {
                     continue
                 }
                 receive(try await channel.read()[...])
+                guard channel.raw.socket.mayHaveMore else { continue }
                 // Handlers, the writer and other connections take their turn before the next batch.
-                await Task.yield()
+                await NetworkActor.yield()
             }
         } catch {
             close(error)
@@ -148,7 +149,7 @@ package final class Connection {
             return close(.writeStalled)
         }
         apply(session.deadlineReached(now: now))
-        writerGate.open()
+        wakeWriter()
         guard fault == nil else { return }
         let delay = min(max(deadline - now, .milliseconds(10)), ConnectionLimits.watchInterval)
         timer = NetworkActor.schedule(after: delay) { self.watch() }
@@ -158,7 +159,7 @@ package final class Connection {
 
     private func receive(_ bytes: ArraySlice<UInt8>) {
         apply(session.receive(bytes, now: .now))
-        writerGate.open()
+        wakeWriter()
     }
 
     private func apply(_ actions: [YamuxSession.Action]) {
@@ -196,28 +197,32 @@ package final class Connection {
 
     // MARK: For streams
 
+    private func wakeWriter() {
+        if session.hasFrames { writerGate.open() }
+    }
+
     func queueRoom(of id: YamuxStreamID) -> Int { session.queueRoom(of: id) }
 
     func write(_ bytes: ArraySlice<UInt8>, on id: YamuxStreamID) {
         session.write(bytes, on: id)
-        writerGate.open()
+        wakeWriter()
     }
 
     func closeWrite(_ id: YamuxStreamID) {
         session.closeWrite(id)
-        writerGate.open()
+        wakeWriter()
     }
 
     func reset(_ id: YamuxStreamID) {
         session.reset(id)
         forget(id)
-        writerGate.open()
+        wakeWriter()
     }
 
     func consumed(_ byteCount: Int, on id: YamuxStreamID) {
         guard byteCount > 0 else { return }
         session.consumed(byteCount, on: id, now: .now)
-        if session.hasFrames { writerGate.open() }
+        wakeWriter()
     }
 
     /// Opens a stream and proposes protocols.

@@ -4,15 +4,18 @@ import Synchronization
 
 /// One thread that waits for sockets and timers by epoll and runs Swift jobs between.
 ///
-/// As a `SerialExecutor` it isolates `NetworkActor`, so that a socket's reader, its session and a stream's handler never
-/// change threads. It is deliberately no `TaskExecutor`: a task whose preferred executor differs from the running job's
-/// is queued anew at every call, and callers come with preferences of their own. Work that takes long belongs on a
-/// `ThreadExecutor`: while it runs here, no connection moves.
+/// As a `SerialExecutor` it isolates `NetworkActor`. As a `TaskExecutor` it is preferred by every task of the network:
+/// a continuation resumes on the generic executor first, which without a preference is the default pool, two threads
+/// away. A task without that preference may call isolated code, but is queued anew at each call, so no wait may rely on
+/// a check made before it. Work that takes long belongs on a `ThreadExecutor`: while it runs here, no connection moves.
 ///
-///     rounds: jobs queued now ─► epoll (waits when no job is left) ─► waiters and timers resume as jobs
-package final class EventLoop: SerialExecutor {
+///     rounds: jobs ─► epoll (waits when no job is left) ─► waiters and timers resume as jobs
+package final class EventLoop: SerialExecutor, TaskExecutor {
     /// The loop of this process.
     package static let shared = EventLoop()
+
+    /// Generations of jobs between two looks at the sockets.
+    private static let maxGenerationCount = 8
 
     private let inbox = Mutex(Inbox())
     private let epoll: Int32
@@ -81,6 +84,12 @@ package final class EventLoop: SerialExecutor {
         local.timers.cancel(timer)
     }
 
+    /// Resumes a task after the sockets were looked at; only on the loop's thread.
+    func resumeAfterPoll(_ continuation: UnsafeContinuation<Void, Never>) {
+        local.assertOnThread()
+        local.yielded.append(continuation)
+    }
+
     /// Starts to report the readiness of a descriptor; only on the loop's thread.
     func register(_ readiness: Readiness, descriptor: Int32) {
         local.assertOnThread()
@@ -121,7 +130,7 @@ package final class EventLoop: SerialExecutor {
         while true {
             takeInbox()
             runJobs()
-            let isIdle = local.jobs.isEmpty && inbox.withLock { inbox in
+            let isIdle = local.jobs.isEmpty && local.yielded.isEmpty && inbox.withLock { inbox in
                 inbox.isSleeping = inbox.jobs.isEmpty && inbox.calls.isEmpty
                 return inbox.isSleeping
             }
@@ -130,6 +139,7 @@ package final class EventLoop: SerialExecutor {
             if isIdle { inbox.withLock { $0.isSleeping = false } }
             for event in events.prefix(Int(max(0, count))) { report(event) }
             for call in local.timers.takeDue(now: .now) { call() }
+            for continuation in local.takeYielded() { continuation.resume() }
         }
     }
 
@@ -145,13 +155,15 @@ package final class EventLoop: SerialExecutor {
         local.jobs += jobs
     }
 
-    /// Runs the jobs queued now; those that they queue wait for the next round, behind the sockets.
+    /// Runs the jobs queued now, and those that they queue in turn, for some generations before the sockets are asked.
     private func runJobs() {
-        guard !local.jobs.isEmpty else { return }
-        swap(&local.jobs, &local.running)
         let serial = asUnownedSerialExecutor()
-        for job in local.running { job.runSynchronously(on: serial) }
-        local.running.removeAll(keepingCapacity: true)
+        let task = asUnownedTaskExecutor()
+        for _ in 0..<Self.maxGenerationCount where !local.jobs.isEmpty {
+            swap(&local.jobs, &local.running)
+            for job in local.running { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
+            local.running.removeAll(keepingCapacity: true)
+        }
     }
 
     private func report(_ event: epoll_event) {
@@ -174,6 +186,7 @@ package final class EventLoop: SerialExecutor {
 private final class LoopState: @unchecked Sendable {
     var jobs: [UnownedJob] = []
     var running: [UnownedJob] = []
+    var yielded: [UnsafeContinuation<Void, Never>] = []
     var timers = TimerQueue()
     var sources: [UInt64: Readiness] = [:]
     var lastToken: UInt64 = 0
@@ -186,6 +199,12 @@ private final class LoopState: @unchecked Sendable {
     /// Not inlined: `pthread_self` is declared constant, and a task may change threads between two calls.
     @inline(never)
     var isOnThread: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
+
+    func takeYielded() -> [UnsafeContinuation<Void, Never>] {
+        guard !yielded.isEmpty else { return [] }
+        defer { yielded.removeAll(keepingCapacity: true) }
+        return yielded
+    }
 
     func assertOnThread() {
         assert(isOnThread, "only the loop's own thread may do this")

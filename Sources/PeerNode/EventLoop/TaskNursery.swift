@@ -27,7 +27,7 @@ final class TaskNursery {
     func run() async {
         await withDiscardingTaskGroup { group in
             while !isClosed {
-                for work in take() { group.addTask(operation: work) }
+                for work in take() { group.addTask(executorPreference: EventLoop.shared, operation: work) }
                 if !isClosed { await arrived.wait() }
             }
             group.cancelAll()

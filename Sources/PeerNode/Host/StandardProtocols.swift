@@ -6,6 +6,9 @@ extension Host {
     /// Streams of one peer that ask identify at once; go's limit.
     static let maxIdentifyStreamCount = 16
 
+    /// Ping streams of one connection; more than the two that WIRE asks for, since a closed one ends a little later here.
+    static let maxPingStreamCount = 32
+
     /// Registers identify, identify push, ping, and the diagnostics if they are wanted.
     func serveStandardProtocols() {
         protocols.serve(IdentifyMessage.protocolID, maxStreamCount: Self.maxIdentifyStreamCount) {
@@ -16,7 +19,7 @@ extension Host {
             peer, stream in
             self.learnPush(try await Self.readIdentify(stream), from: peer)
         }
-        protocols.serve(PingAsker.protocolID, maxStreamCount: PingAnswerer.maxStreamsPerPeer) {
+        protocols.serve(PingAsker.protocolID, maxStreamCount: Self.maxPingStreamCount) {
             _, stream in
             try await Self.answerPings(stream)
         }

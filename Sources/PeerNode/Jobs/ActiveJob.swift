@@ -125,7 +125,11 @@ final class ActiveJob {
         }
         for (partition, part) in plan.parts.enumerated() {
             guard let part else { continue }
-            let node = ImportedNode(cid: part.root, fileByteCount: part.byteCount, totalByteCount: part.byteCount)
+            let node = ImportedNode(
+                cid: part.root,
+                fileByteCount: part.byteCount,
+                totalByteCount: part.byteCount
+            )
             outputs[outputs.count - 1][partition] = TaskOutput(file: .part(node), counters: part.counters)
             status.reduce.remembered += 1
             status.counters += part.counters

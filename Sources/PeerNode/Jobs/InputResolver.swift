@@ -44,7 +44,11 @@ struct InputResolver {
 
     private mutating func addFile(_ root: CID, name: String) throws(TaskFault) {
         guard files.count < InputResolver.maxFileCount else {
-            throw .malformedInput(file: name, offset: 0, reason: "more than \(InputResolver.maxFileCount) files")
+            throw .malformedInput(
+                file: name,
+                offset: 0,
+                reason: "more than \(InputResolver.maxFileCount) files"
+            )
         }
         var leaves: [InputLeaf] = []
         do throws(BlockStoreError) {
@@ -58,7 +62,9 @@ struct InputResolver {
             throw InputResolver.fault(error, file: name, node: root)
         }
         // An empty file is one task too: `lines` has a line for it.
-        files.append(InputFile(name: name, leaves: leaves.isEmpty ? [InputLeaf(cid: root, byteCount: 0)] : leaves))
+        files.append(
+            InputFile(name: name, leaves: leaves.isEmpty ? [InputLeaf(cid: root, byteCount: 0)] : leaves)
+        )
     }
 
     private mutating func note(_ text: String) {

@@ -57,7 +57,12 @@ extension JobService {
         case .merge: work = .merge(job.runs(for: attempt.item))
         default: work = .reduce(partition: attempt.item.index, job.runs(for: attempt.item))
         }
-        let request = AttemptRequest(attempt: attempt, execution: planned.execution, work: work, stop: StopFlag())
+        let request = AttemptRequest(
+            attempt: attempt,
+            execution: planned.execution,
+            work: work,
+            stop: StopFlag()
+        )
         running[attempt.id] = request
         job.status.attemptCount += 1
         job.status.workers[0].attemptsRunning += 1
@@ -115,7 +120,8 @@ extension JobService {
                 message: fault.message
             )
         }
-        let first = attempt.item.stage == 0 ? job.planned?.plan.items[attempt.item.index].leaves.lowerBound : nil
+        let first =
+            attempt.item.stage == 0 ? job.planned?.plan.items[attempt.item.index].leaves.lowerBound : nil
         return AttemptFailure(
             worker: configuration.workerName,
             phase: job.phase(ofStage: attempt.item.stage),
@@ -127,7 +133,9 @@ extension JobService {
     }
 
     private func commit(_ attempt: Attempt) {
-        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else { return }
+        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else {
+            return
+        }
         let item = attempt.item
         job.outputs[item.stage][item.index] = output
         job.status.counters += output.counters
@@ -146,7 +154,9 @@ extension JobService {
         job.status.workers[0].localTasks += item.leaves.count
         job.mapKeys[index] = plan.key(of: item, lookahead: output.lookaheadCount)
         guard job.submission.usesRememberedOutputs, let run = output.run else { return }
-        guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else { return }
+        guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else {
+            return
+        }
         let key = job.mapKeys[index]
         enqueue(
             MemoryCandidate(
@@ -187,7 +197,10 @@ extension JobService {
             progress.done -= taskCount
             if wasRemembered { progress.remembered -= taskCount }
         }
-        job.note("\(job.phase(ofStage: item.stage).rawValue) output \(item.index) is lost and made again", time: WallClock.milliseconds)
+        job.note(
+            "\(job.phase(ofStage: item.stage).rawValue) output \(item.index) is lost and made again",
+            time: WallClock.milliseconds
+        )
     }
 }
 
@@ -195,7 +208,7 @@ extension JobService {
 
 extension JobService {
     private func plan(_ number: JobNumber) async {
-        guard let job = active[number], !isStopping else { return }
+        guard let job = active[number], !job.isEnding, !isStopping else { return }
         job.status.state = .running
         job.status.startedAt = WallClock.milliseconds
         job.status.workers = [WorkerShare(worker: configuration.workerName)]
@@ -250,7 +263,8 @@ extension JobService {
     }
 
     private func finish(_ number: JobNumber) async {
-        guard let job = active[number], let execution = job.planned?.execution, let last = job.outputs.last else {
+        guard let job = active[number], let execution = job.planned?.execution, let last = job.outputs.last
+        else {
             return
         }
         let parts = last.compactMap { $0?.part }
@@ -349,7 +363,11 @@ extension JobService {
         job.memories = []
         guard !job.isRemembering else { return }
         job.isReleased = true
-        if job.hasRememberedPins { await storage.release(execution) } else { await storage.abandon(execution) }
+        if job.hasRememberedPins {
+            await storage.release(execution)
+        } else {
+            await storage.abandon(execution)
+        }
     }
 }
 

@@ -121,7 +121,12 @@ public actor JobService {
         }
         try check(submission)
         let id = makeID()
-        var status = JobStatus(id: id, name: submission.name, spec: submission.spec, specCID: submission.spec.cid)
+        var status = JobStatus(
+            id: id,
+            name: submission.name,
+            spec: submission.spec,
+            specCID: submission.spec.cid
+        )
         status.submittedAt = WallClock.milliseconds
         let job = admit(submission, status)
         if configuration.resumesJobs {
@@ -156,7 +161,7 @@ public actor JobService {
     ///
     /// - Throws: `JobServiceError.unknownJob`, `.jobEnded`.
     public func cancel(_ id: JobID) async throws(JobServiceError) {
-        guard let job = activeJob(id), !job.isEnding else {
+        guard let job = try await unfinishedJob(id), !job.isEnding else {
             let status = try await status(of: id)
             throw JobServiceError(.jobEnded, "job \(id) has ended: \(status.state.rawValue)")
         }
@@ -181,8 +186,11 @@ public actor JobService {
     ///
     /// - Throws: `JobServiceError.unknownJob`, `.tooManyJobs` over `JobLimits.maxWatchers`.
     public func updates(of id: JobID) async throws(JobServiceError) -> AsyncStream<JobStatus> {
-        let (stream, continuation) = AsyncStream.makeStream(of: JobStatus.self, bufferingPolicy: .bufferingNewest(1))
-        guard let job = activeJob(id) else {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: JobStatus.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        guard let job = try await unfinishedJob(id) else {
             continuation.yield(try await endedJob(id).status)
             continuation.finish()
             return stream
@@ -193,12 +201,6 @@ public actor JobService {
         let watcher = nextWatcher
         nextWatcher += 1
         job.watchers[watcher] = continuation
-        let number = job.number
-        continuation.onTermination = { [weak self] _ in
-            guard let self else { return }
-            self.queue.put(.tick)  // the next tick finds the ended watcher
-            _ = number
-        }
         continuation.yield(snapshot(of: job))
         if !isTicking {
             isTicking = true
@@ -212,7 +214,7 @@ public actor JobService {
     /// - Returns: its final status.
     /// - Throws: `JobServiceError.unknownJob`; `.stopped` when the service stops first.
     public func end(of id: JobID) async throws(JobServiceError) -> JobStatus {
-        if let job = activeJob(id) {
+        if let job = try await unfinishedJob(id) {
             await withCheckedContinuation { job.endWaiters.append($0) }
             if job.status.state.isFinal { return job.status }
             throw JobServiceError(.stopped, "the node stopped before job \(id) ended")
@@ -240,7 +242,9 @@ extension JobService {
             )
         }
         guard !spec.inputs.isEmpty else { throw JobServiceError(.invalidJob, "a job needs an input") }
-        guard spec.recordByteLimit > 0 else { throw JobServiceError(.invalidJob, "the record limit must be positive") }
+        guard spec.recordByteLimit > 0 else {
+            throw JobServiceError(.invalidJob, "the record limit must be positive")
+        }
         guard submission.name.utf8.count <= JobService.maxNameByteCount else {
             throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")
         }
@@ -265,24 +269,32 @@ extension JobService {
         await storage.removeStrayPins()
         let records: [JobDatabase.Record]
         do throws(JobServiceError) { records = try await storage.unfinishedJobs() } catch { return }
-        for record in records where active.count < JobLimits.maxActiveJobs {
-            let submission = JobSubmission(
-                spec: record.status.spec,
-                name: record.status.name,
-                usesRememberedOutputs: record.usesRememberedOutputs
-            )
-            var status = JobStatus(
-                id: record.status.id,
-                name: record.status.name,
-                spec: record.status.spec,
-                specCID: record.status.specCID
-            )
-            status.submittedAt = record.status.submittedAt
-            let job = admit(submission, status)
-            job.log = record.log
-            job.note("resumed after a restart", time: WallClock.milliseconds)
-            queue.put(.plan(job.number))
-        }
+        for record in records { resume(record) }
+    }
+
+    /// Takes up a job that another process left unfinished.
+    private func resume(_ record: JobDatabase.Record) {
+        guard numbers[record.status.id] == nil, active.count < JobLimits.maxActiveJobs else { return }
+        let kept = record.status
+        var status = JobStatus(id: kept.id, name: kept.name, spec: kept.spec, specCID: kept.specCID)
+        status.submittedAt = kept.submittedAt
+        let submission = JobSubmission(
+            spec: kept.spec,
+            name: kept.name,
+            usesRememberedOutputs: record.usesRememberedOutputs
+        )
+        let job = admit(submission, status)
+        job.log = record.log
+        job.note("resumed after a restart", time: WallClock.milliseconds)
+        queue.put(.plan(job.number))
+    }
+
+    /// The job if it has not ended; one that `run()` is about to resume is resumed now.
+    private func unfinishedJob(_ id: JobID) async throws(JobServiceError) -> ActiveJob? {
+        if let job = activeJob(id) { return job }
+        guard configuration.resumesJobs, !isStopping else { return nil }
+        if let record = try await storage.job(id), !record.status.state.isFinal { resume(record) }
+        return activeJob(id)
     }
 
     /// Times first, so that ids sort by submission.

@@ -190,7 +190,9 @@ extension JobStorage {
                 )
                 if let entry = candidate.entryKey {
                     let readsOn = RememberedRun.readsOn(candidate.output.lookaheadCount)
-                    memories.append(JobDatabase.Memory(key: entry, context: candidate.context, value: readsOn))
+                    memories.append(
+                        JobDatabase.Memory(key: entry, context: candidate.context, value: readsOn)
+                    )
                 }
             }
             try execution.ingest.pin(pins)
@@ -333,9 +335,16 @@ extension JobStorage {
     {
         guard let database else { return }
         do throws(DatabaseError) {
-            try database.save(record, result: result.map { result in
-                JobDatabase.Memory(key: result.key, context: JobStorage.resultContext, value: .run(result.output))
-            })
+            try database.save(
+                record,
+                result: result.map { result in
+                    JobDatabase.Memory(
+                        key: result.key,
+                        context: JobStorage.resultContext,
+                        value: .run(result.output)
+                    )
+                }
+            )
         } catch {
             throw JobServiceError(.database, "cannot write jobs.db: \(error)")
         }

@@ -76,7 +76,11 @@ final class StoredRun: RunBytes {
             let reader = try takeReader()
             let count = try reader.read(at: offset, into: buffer)
             guard count == buffer.count else {
-                throw BlockStoreError(.badNode, "the run file \(root) ends at \(offset + UInt64(count))", cid: root)
+                throw BlockStoreError(
+                    .badNode,
+                    "the run file \(root) ends at \(offset + UInt64(count))",
+                    cid: root
+                )
             }
             let unused = IdleReader(reader: reader)
             idle.withLock { $0 = unused }

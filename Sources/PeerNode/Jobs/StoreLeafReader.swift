@@ -23,7 +23,10 @@ final class StoreLeafReader: LeafReader {
         do {
             try store.withLeafBytes(leaf.cid) { bytes in
                 guard bytes.count == leaf.byteCount else {
-                    throw unavailable(leaf, "it has \(bytes.count) bytes and its parent claims \(leaf.byteCount)")
+                    throw unavailable(
+                        leaf,
+                        "it has \(bytes.count) bytes and its parent claims \(leaf.byteCount)"
+                    )
                 }
                 try body(bytes)
             }
@@ -39,7 +42,9 @@ final class StoreLeafReader: LeafReader {
     /// Lookahead is read in order. A leaf of the segment that is the same block as the next one behind it makes the count
     /// too large by that, which only makes the key of the output stricter.
     private func note(_ leaf: InputLeaf) {
-        guard let lookahead = assignment.segments.last?.lookahead, lookaheadCount < lookahead.count else { return }
+        guard let lookahead = assignment.segments.last?.lookahead, lookaheadCount < lookahead.count else {
+            return
+        }
         if lookahead[lookaheadCount] == leaf { lookaheadCount += 1 }
     }
 

@@ -25,7 +25,8 @@ extension TaskFault {
         case .blockUnavailable(let cid, let file, let offset, let reason):
             "block \(cid) of \(file) at byte \(offset) cannot be read: \(reason)"
         case .mapOutputUnavailable(let cid, let reason): "map output \(cid) cannot be read: \(reason)"
-        case .malformedMapOutput(let index, let reason): "map output number \(index) is not a run file: \(reason)"
+        case .malformedMapOutput(let index, let reason):
+            "map output number \(index) is not a run file: \(reason)"
         case .argument(let name, let reason): "argument \(name): \(reason)"
         case .function(let name, let file, let offset, let reason):
             "\(name) failed on the record of \(file) at byte \(offset): \(reason)"

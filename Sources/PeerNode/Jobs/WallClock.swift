@@ -19,7 +19,10 @@ extension JobID {
         for position in 0..<16 {
             // Bits 79 − 5·position down to 75 − 5·position of time ‖ randomness.
             let shift = 75 - 5 * position
-            let value = shift >= 32 ? high >> UInt64(shift - 32) : high << UInt64(32 - shift) | UInt64(randomness) >> UInt64(shift)
+            let value =
+                shift >= 32
+                ? high >> UInt64(shift - 32)
+                : high << UInt64(32 - shift) | UInt64(randomness) >> UInt64(shift)
             text.append(alphabet[Int(value & 31)])
         }
         self.init(String(decoding: text, as: UTF8.self))

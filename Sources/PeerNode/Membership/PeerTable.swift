@@ -8,7 +8,7 @@ package import Multiformats
 package actor PeerTable {
     private let executor = ThreadExecutor()
     private let path: String
-    private var connection: Connection?
+    private var connection: Database.Connection?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -53,7 +53,9 @@ package actor PeerTable {
                 for row in rows {
                     try connection.run(
                         "INSERT OR REPLACE INTO peer VALUES(?, ?, ?)",
-                        .blob(row.peer.bytes), .blob(row.envelope), .integer(row.lastAlive)
+                        .blob(row.peer.bytes),
+                        .blob(row.envelope),
+                        .integer(row.lastAlive)
                     )
                 }
                 try connection.run(
@@ -74,7 +76,7 @@ package actor PeerTable {
     }
 
     /// Runs `body`; when the file turns out to be damaged, once more on a new one.
-    private func repaired<Value>(_ body: (Connection) throws -> Value) throws -> Value {
+    private func repaired<Value>(_ body: (Database.Connection) throws -> Value) throws -> Value {
         do {
             return try body(try open())
         } catch let error as DatabaseError where Self.isDamage(error) {
@@ -88,15 +90,16 @@ package actor PeerTable {
         error.code.primary == .corrupt || error.code.primary == .notADatabase
     }
 
-    private func open() throws(DatabaseError) -> Connection {
+    private func open() throws(DatabaseError) -> Database.Connection {
         if let connection { return connection }
-        let opened = try Connection(path: path)
+        let opened = try Database.Connection(path: path)
         try opened.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
         let version = try opened.integer("PRAGMA user_version") ?? 0
         guard version <= Self.schemaVersion else {
             throw DatabaseError(
                 code: .readOnly,
-                message: "\(path) has schema \(version), written by a newer peernode; this one knows \(Self.schemaVersion)"
+                message:
+                    "\(path) has schema \(version), written by a newer peernode; this one knows \(Self.schemaVersion)"
             )
         }
         try opened.execute(

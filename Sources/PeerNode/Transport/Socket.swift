@@ -76,6 +76,9 @@ final class Socket {
     /// Waits until there may be room to write, or the socket is closed.
     func writable() async { await readiness.writable() }
 
+    /// Whether the last read may have left something.
+    var mayHaveMore: Bool { readiness.isReadable }
+
     /// Reads what is there; `.moved(0)` at the end of the stream.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> SystemCallResult {
         guard !isClosed else { return .moved(0) }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What a socket call gave: bytes moved, nothing to move now, or an error.
