@@ -75,20 +75,8 @@ actor RunFetcher {
         let reader = try FileReader(run.root, in: store)
         let index = try await fetching(ingest, options) { try Self.index(reader) }
         guard let entry = index.entry(for: partition) else { return }
-        var leaves: [CID] = []
-        var iterator = try store.leaves(of: run.root)
-        while true {
-            let leaf: FileLeaf?
-            do {
-                leaf = try iterator.next()
-            } catch let error as BlockStoreError where error.code == .notFound {
-                guard let cid = error.cid else { throw error }
-                try await exchange.ensure([cid], ingest: ingest, options: options)
-                continue
-            }
-            guard let leaf, leaf.offset < entry.offset + entry.byteCount else { break }
-            if leaf.offset + UInt64(leaf.byteCount) > entry.offset { leaves.append(leaf.cid) }
-        }
+        let range = entry.offset..<entry.offset + entry.byteCount
+        let leaves = try await fetching(ingest, options) { try Self.leaves(of: run.root, holding: range, in: store) }
         try await exchange.ensure(leaves, ingest: ingest, options: options)
     }
 
@@ -106,6 +94,16 @@ actor RunFetcher {
                 try await exchange.ensure([cid], ingest: ingest, options: options)
             }
         }
+    }
+
+    /// The blocks that hold a range of a file's bytes.
+    private static func leaves(of root: CID, holding range: Range<UInt64>, in store: any BlockStore) throws -> [CID] {
+        var leaves: [CID] = []
+        var iterator = try store.leaves(of: root)
+        while let leaf = try iterator.next(), leaf.offset < range.upperBound {
+            if leaf.offset + UInt64(leaf.byteCount) > range.lowerBound { leaves.append(leaf.cid) }
+        }
+        return leaves
     }
 
     private static func index(_ reader: FileReader) throws -> RunIndex {
