@@ -39,5 +39,7 @@ struct TextGenerator {
         return (0..<length).map { _ in UInt8(0x61 + below(3)) }
     }
 
-    private mutating func longWord() -> [UInt8] { [UInt8](repeating: UInt8(0x61 + below(3)), count: 50 + below(300)) }
+    private mutating func longWord() -> [UInt8] {
+        [UInt8](repeating: UInt8(0x61 + below(3)), count: 50 + below(300))
+    }
 }

@@ -63,7 +63,11 @@ public struct RecordCutter {
             position = next
         }
         if let last = delimiter.last(in: leaf, from: position) {
-            try hand(UnsafeRawBufferPointer(rebasing: leaf[position...last]), at: offset + UInt64(position), body)
+            try hand(
+                UnsafeRawBufferPointer(rebasing: leaf[position...last]),
+                at: offset + UInt64(position),
+                body
+            )
             position = last + 1
         }
         try keep(UnsafeRawBufferPointer(rebasing: leaf[position...]), recordStart: offset + UInt64(position))

@@ -96,7 +96,9 @@ public struct RunIndex: Hashable, Sendable {
     ///
     /// - Throws: `RunFault.notARun`, `.unsupportedVersion`, `.badIndex`.
     public static func decodeFooter(_ bytes: [UInt8], fileByteCount: UInt64) throws(RunFault) -> Footer {
-        guard bytes.count == footerByteCount, fileByteCount >= UInt64(footerByteCount) else { throw .truncated }
+        guard bytes.count == footerByteCount, fileByteCount >= UInt64(footerByteCount) else {
+            throw .truncated
+        }
         guard Array(bytes[16..<23]) == magic else { throw .notARun }
         guard bytes[23] == version else { throw .unsupportedVersion(bytes[23]) }
         func number(_ range: Range<Int>) -> UInt64 {

@@ -32,7 +32,11 @@ public struct LocalJob {
         var runs: [any RunBytes] = []
         for assignment in assignments(files, leaves) {
             let done = try engine.executeMap(
-                assignment, leaves: leaves, output: MemoryFile(), spills: spills, limits: limits
+                assignment,
+                leaves: leaves,
+                output: MemoryFile(),
+                spills: spills,
+                limits: limits
             )
             counters += done.counters
             runs.append(done.run)
@@ -42,7 +46,11 @@ public struct LocalJob {
         for partition in 0..<spec.reduceCount {
             let part = MemoryFile()
             counters += try engine.executeReduce(
-                partition: partition, runs: runs, output: part, spills: spills, limits: limits
+                partition: partition,
+                runs: runs,
+                output: part,
+                spills: spills,
+                limits: limits
             )
             parts.append(part)
         }
