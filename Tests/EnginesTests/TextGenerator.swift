@@ -14,7 +14,7 @@ struct TextGenerator {
 
     /// A text of about `byteCount` bytes.
     ///
-    /// - Parameter isBinary: with NULs, control characters, bytes that are no UTF-8, tabs, `\v` and `\f`.
+    /// A binary one has NULs, control characters, bytes that are no UTF-8, `\v` and `\f` as well.
     mutating func text(byteCount: Int, isBinary: Bool) -> [UInt8] {
         var text: [UInt8] = []
         while text.count < byteCount {

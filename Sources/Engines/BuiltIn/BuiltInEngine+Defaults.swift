@@ -3,8 +3,11 @@ public import MRProtocol
 extension BuiltInEngine {
     /// What a job does unless the user says otherwise.
     public struct Defaults: Hashable, Sendable {
+        /// The combine, or `nil` for none.
         public var combine: String?
+        /// The reduce.
         public var reduce: String
+        /// How files are cut into records.
         public var format: RecordFormat
     }
 

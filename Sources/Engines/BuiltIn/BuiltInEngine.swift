@@ -22,6 +22,7 @@ public final class BuiltInEngine: JobEngine {
         BuiltInEngine(try BuiltInPlan(spec))
     }
 
+    /// Maps, combines and writes one run file; see `JobEngine`.
     public func executeMap(
         _ assignment: MapAssignment,
         leaves: any LeafReader,
@@ -40,6 +41,7 @@ public final class BuiltInEngine: JobEngine {
         return try run.run(assignment, output: output)
     }
 
+    /// Merges, reduces and writes one part; see `JobEngine`.
     public func executeReduce(
         partition: Int,
         runs: [any RunBytes],
@@ -63,6 +65,7 @@ public final class BuiltInEngine: JobEngine {
         return counters
     }
 
+    /// Merges run files into one; see `JobEngine`.
     public func executeMerge(
         runs: [any RunBytes],
         output: any FileSink,

@@ -9,7 +9,9 @@ public struct RunPair {
     /// Most bytes of the two lengths.
     public static let maxHeaderByteCount = 10
 
+    /// Bytes of the two lengths.
     public var headerByteCount: Int
+    /// Bytes of the key.
     public var keyByteCount: Int
     /// -1: the pair has no value.
     public var valueByteCount: Int
