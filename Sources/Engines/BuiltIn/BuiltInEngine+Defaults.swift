@@ -18,9 +18,9 @@ extension BuiltInEngine {
 
     /// Combine, reduce and record format that go with a built-in map.
     ///
-    /// - Parameters:
-    ///   - arguments: those of the job; `output=count` changes the reduce of `grep`.
-    ///   - reduce: what the user chose, or `nil`; the combine follows it.
+    /// Of `arguments`, `output=count` changes the reduce of `grep`. `reduce` is what the user chose, or `nil`; the
+    /// combine follows it.
+    ///
     /// - Returns: `nil` when no map has that name.
     public static func defaults(
         forMap map: String,

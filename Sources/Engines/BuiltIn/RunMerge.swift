@@ -31,7 +31,7 @@ final class RunMerge {
 
     /// Merges partition `partition` of `runs` into `fold`.
     ///
-    /// - Parameter counts: a table to add up counts in, instead of merging, as long as it fits in memory.
+    /// With `counts`, a table, counts are added up in it instead, as long as it fits in memory.
     func reduce(
         _ runs: [any RunBytes],
         partition: Int,

@@ -15,7 +15,7 @@ protocol MergeCursor: AnyObject {
 /// A loser tree: each element costs as many comparisons as the tree is high.
 struct RunMerger<Cursor: MergeCursor> {
     private var cursors: [Cursor]
-    /// Losers of the inner nodes; at 0 the winner. -1: exhausted.
+    /// Losers of the inner nodes, at 0 the winner; -1 while the tree is built.
     private var tree: [Int]
     private var heads: [Head]
 

@@ -69,7 +69,7 @@ final class WordTable {
 
     /// Adds the words `bounds[2 i] ..< bounds[2 i + 1]` of `base`, at most `batchCount` of them.
     ///
-    /// - Parameter update: gets the slot; its payload is 0 when the key is new.
+    /// `update` gets the slot of each; its payload is 0 when the key is new.
     @inline(__always)
     func add(
         _ base: UnsafePointer<UInt8>,
