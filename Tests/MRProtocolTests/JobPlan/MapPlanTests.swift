@@ -135,8 +135,9 @@ struct MapPlanTests {
         spec.arguments = ["pattern": "a\u{0}é", "output": "count"]
         spec.combine = nil
         spec.reduce = .file(CID.of([4], codec: .raw))
-        #expect(try JobSpec(decoding: spec.encoded()) == spec)
+        let decoded = try JobSpec(decoding: spec.encoded())
+        #expect(decoded == spec)
         #expect(spec.cid.codec == .dagCBOR)
-        #expect(throws: JobSpecFault.self) { try JobSpec(decoding: [0xa0]) }
+        #expect(throws: JobSpecFault.self) { _ = try JobSpec(decoding: [0xa0]) }
     }
 }
