@@ -42,7 +42,8 @@ package struct Attempt: Hashable, Sendable {
     /// The worker holds the item's input.
     package var isLocal: Bool
 
-    package init(id: AttemptID, job: JobNumber, item: WorkItem, worker: WorkerID, number: Int, isLocal: Bool) {
+    package init(id: AttemptID, job: JobNumber, item: WorkItem, worker: WorkerID, number: Int, isLocal: Bool)
+    {
         self.id = id
         self.job = job
         self.item = item
