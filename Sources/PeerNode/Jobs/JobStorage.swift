@@ -142,7 +142,7 @@ extension JobStorage {
 
     /// Puts a whole DAG under a lease; `false` when a block is missing.
     private func protect(_ root: CID, _ ingest: Ingest) throws(BlockStoreError) -> Bool {
-        guard try ingest.protect(root) else { return false }
+        guard try ingest.protect([root]) == nil else { return false }
         guard root.codec == .dagPB else { return true }
         let block = try store.block(root)
         let result = block.withUnsafeBytes { bytes -> Result<[CID], BlockStoreError> in

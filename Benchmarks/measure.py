@@ -1,0 +1,338 @@
+"""Measures peerctl and peernode against the programs that a user would pick instead.
+
+Every round runs the other program and ours one after the other (A B A B …), forms the ratio of the two wall
+times, and the median of the ratios is what counts: absolute times drift with the machine, ratios hardly do.
+Wall time is from the start of the process to its exit. Every output is compared with the other program's.
+Our runs read and write no remembered outputs (--no-cache), and the blocks of earlier results are collected
+between rounds, so every round does the whole work. Memory is the peak of anonymous and shared memory.
+"""
+import argparse
+import collections
+import glob
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+HOME = pathlib.Path(os.environ["BENCH_HOME"])
+DATA, TMP, BIN = HOME / "data", HOME / "tmp", HOME / "bin"
+RELEASE = pathlib.Path(os.environ.get("PEERNODE_BIN", HERE.parent / ".build/release"))
+PEERCTL, PEERNODE = str(RELEASE / "peerctl"), str(RELEASE / "peernode")
+PYTHON = sys.executable
+SIZES = {"1K": 1 << 10, "581K": 581 << 10, "32M": 32 << 20, "256M": 256 << 20, "1G": 1 << 30}
+ROUNDS = {"1K": 15, "581K": 9, "32M": 7, "256M": 5, "1G": 3}
+PATTERN = "st[a-z]*ou[a-z]*ng"
+ENVIRONMENT = {**os.environ, "LC_ALL": "C", "POLARS_MAX_THREADS": "2", "GREP_RE": PATTERN}
+MAWK = r"""{for(i=1;i<=NF;i++)c[$i]++}END{for(w in c)print w"\t"c[w]}"""
+
+
+# ---------------------------------------------------------------- corpora
+def corpus(size):
+    path = DATA / f"{size}.txt"
+    if not path.exists() or path.stat().st_size != SIZES[size]:
+        subprocess.run([PYTHON, HERE / "corpus.py", path, str(SIZES[size])], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def documents(size):
+    folder = DATA / f"documents-{size}"
+    if not folder.exists():
+        folder.mkdir()
+        subprocess.run(["split", "-n", "l/64", "-d", "-a", "2", corpus(size), folder / "d"], check=True)
+    return folder
+
+
+# ---------------------------------------------------------------- processes
+class Memory(threading.Thread):
+    """Samples the anonymous and shared memory of one process until it is gone."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.peak = pid, 0
+
+    def run(self):
+        while True:
+            try:
+                status = open(f"/proc/{self.pid}/status").read()
+            except OSError:
+                return
+            fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+            if "RssAnon" not in fields:
+                return
+            kilobytes = sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssShmem"))
+            self.peak = max(self.peak, kilobytes * 1024)
+            time.sleep(0.002)
+
+
+def execute(command, output=None, environment=None, memory=False):
+    """Runs a command to its end; returns (wall seconds, cpu seconds, peak bytes or None)."""
+    with open(output or os.devnull, "wb") as out, open(TMP / "stderr", "wb") as err:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            env={**ENVIRONMENT, **(environment or {})},
+        )
+        sampler = Memory(process.pid) if memory else None
+        if sampler:
+            sampler.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        message = (TMP / "stderr").read_text(errors="replace")[-500:]
+        raise SystemExit(f"bench: {command} ended with {process.returncode}: {message}")
+    return wall, usage.ru_utime + usage.ru_stime, sampler.peak if sampler else None
+
+
+def shell(script, *arguments):
+    return ["/bin/sh", "-c", script, "sh", *map(str, arguments)]
+
+
+def touch(path):
+    """Brings a file, or the files of a folder, into the page cache."""
+    for name in glob.glob(f"{path}/*") if os.path.isdir(path) else [path]:
+        with open(name, "rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+
+
+def digest(path):
+    hashed = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            hashed.update(piece)
+    return hashed.hexdigest()
+
+
+# ---------------------------------------------------------------- ours
+class Home:
+    """A home folder with one input added, which is put back to just that between rounds."""
+
+    def __init__(self, name, source):
+        self.path = TMP / f"home-{name}"
+        shutil.rmtree(self.path, ignore_errors=True)
+        flags = ["-r"] if os.path.isdir(source) else []
+        self.cid = self.ctl("add", "-Q", *flags, "--pin-name", "input", source).split()[-1]
+
+    def ctl(self, *words):
+        done = subprocess.run(
+            [PEERCTL, "--home", str(self.path), *map(str, words)], capture_output=True, text=True, env=ENVIRONMENT
+        )
+        if done.returncode:
+            raise SystemExit(f"bench: peerctl {words} ended with {done.returncode}: {done.stderr[-500:]}")
+        return done.stdout
+
+    def reset(self):
+        for line in self.ctl("pin", "ls", "--names").splitlines():
+            cid, _, *name = line.split()
+            if name != ["input"]:
+                self.ctl("pin", "rm", *([f"--pin-name={name[0]}"] if name else []), cid)
+        self.ctl("repo", "gc", "-q")
+
+    def run(self, *words):
+        return [PEERCTL, "--home", self.path, "-q", "run", "--no-cache", "--reduces", "4", *words, self.cid]
+
+    def remove(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Daemon:
+    """A peernode on a home for as long as the block lasts."""
+
+    def __init__(self, home, *flags):
+        self.command = [PEERNODE, "--home", str(home.path), "--listen", "/ip4/127.0.0.1/tcp/0", *flags]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines = []
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+            if line.strip() == "ready":
+                return self
+        raise SystemExit("bench: peernode ended before it was ready")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=15)
+
+
+# ---------------------------------------------------------------- rows
+Row = collections.namedtuple("Row", "what theirs ours ratio low high must aim note")
+ROWS = []
+
+
+def report(row):
+    ROWS.append(row)
+    verdict = "" if row.must is None else "aim" if row.ratio <= row.aim else "must" if row.ratio <= row.must else "MISSED"
+    print(
+        f"| {row.what} | {row.theirs} | {row.ours} | {row.ratio:.2f} ({row.low:.2f}-{row.high:.2f}) "
+        f"| {row.must if row.must is not None else '-'} | {row.aim if row.aim is not None else '-'} | {verdict} | {row.note} |",
+        flush=True,
+    )
+
+
+def seconds(value):
+    return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def paired(what, size, theirs, ours, must, aim, between=lambda: None, note=""):
+    """Runs two commands alternately and reports the median of the ratios ours / theirs."""
+    their_walls, our_walls, ratios = [], [], []
+    for round_number in range(-1, arguments.rounds or ROUNDS[size]):
+        first, _, _ = execute(theirs)
+        second, _, _ = execute(ours)
+        between()
+        if round_number >= 0:  # the first round warms the caches
+            their_walls.append(first)
+            our_walls.append(second)
+            ratios.append(second / first)
+    median = statistics.median
+    report(Row(what, seconds(median(their_walls)), seconds(median(our_walls)), median(ratios), min(ratios), max(ratios), must, aim, note))
+
+
+def same_output(home, job, expected, *words):
+    """Checks our merged result against another program's output, byte for byte."""
+    result = subprocess.run([str(w) for w in home.run(*words)], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    merged = TMP / "merged"
+    execute([PEERCTL, "--home", home.path, "result", result.stdout.split()[-1], "-o", merged])
+    if digest(merged) != digest(expected):
+        raise SystemExit(f"bench: the {job} result differs from the other program's")
+    home.reset()
+
+
+def one_machine(sizes):
+    out = TMP / "out"
+    limit = lambda path: [BIN / "wc-limit", "2", path, out]
+    for size in sizes:
+        path = corpus(size)
+        touch(path)
+        home = Home(size, path)
+        execute(limit(path))
+        same_output(home, "wc", out, "--map", "wc")
+        ours = home.run("--map", "wc")
+        polars = [PYTHON, HERE / "peers/p_polars.py", "wc", path, out]
+        duckdb = [PYTHON, HERE / "peers/p_duckdb.py", "wc", path, out]
+        script = (
+            f"seq 1 2 | xargs -P2 -I{{}} sh -c 'split -n l/{{}}/2 \"$0\" | mawk \"$2\" >\"$1.{{}}\"' \"$1\" \"$2\" '{MAWK}'; "
+            "cat \"$2.1\" \"$2.2\" | mawk -F'\\t' '{c[$1]+=$2}END{for(w in c)print w\"\\t\"c[w]}' | sort >\"$2\""
+        )
+        if size == "1K":
+            paired("wc 1 KB, embedded / DuckDB", size, duckdb, ours, 0.15, 0.08, home.reset)
+        elif size == "581K":
+            paired("wc 581 KB / xargs -P2 mawk", size, shell(script, path, out), ours, 2, 1, home.reset)
+        else:
+            paired(f"wc {size} / Polars", size, polars, ours, 0.8, 0.5, home.reset)
+            paired(f"wc {size} / limit", size, limit(path), ours, 6 if size == "32M" else 5, 3, home.reset)
+        home.remove()
+    if "32M" in sizes:
+        folder = documents("32M")
+        home = Home("documents", folder)
+        duckdb = [PYTHON, HERE / "peers/p_duckdb.py", "index", folder, out]
+        paired("index 32M, 64 documents / DuckDB", "32M", duckdb, home.run("--map", "index"), 0.8, 0.4, home.reset)
+        home.remove()
+    if "256M" in sizes:
+        path = corpus("256M")
+        home = Home("256M", path)
+        sort = ["sort", "--parallel=2", "-S", "4G", path, "-o", out]
+        execute(sort)
+        same_output(home, "sort", out, "--map", "sort")
+        paired("sort 256M / GNU sort --parallel=2", "256M", sort, home.run("--map", "sort"), 1.5, 1, home.reset)
+        grep = ["rg", "-c", "--mmap", PATTERN, path]
+        ours = home.run("--map", "grep", "--arg", f"pattern={PATTERN}", "--arg", "output=count")
+        paired("grep 256M / ripgrep", "256M", grep, ours, 2, 1.1, home.reset)
+        home.remove()
+    for size in [size for size in ("256M", "1G") if size in sizes]:
+        add(size)
+    if "1G" in sizes:
+        memory()
+    daemon(sizes)
+
+
+def add(size):
+    path, database, home = corpus(size), TMP / "limit.db", TMP / "home-add"
+
+    def clean():
+        shutil.rmtree(home, ignore_errors=True)
+        for file in glob.glob(f"{database}*"):
+            os.unlink(file)
+        os.sync()
+
+    clean()
+    limit = [BIN / "add-limit", "db", path, database]
+    paired(f"add {size} / limit", size, limit, [PEERCTL, "--home", home, "add", "-q", path], 1.3, 1.05, clean)
+    clean()
+
+
+def memory():
+    path, fresh = corpus("1G"), TMP / "home-memory"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _, _, peak = execute([PEERCTL, "--home", fresh, "add", "-q", path], memory=True)
+    report(Row("peak memory, add 1G, MB", "-", f"{peak / 1e6:.0f} MB", peak / 1e6, peak / 1e6, peak / 1e6, 100, 50, ""))
+    shutil.rmtree(fresh)
+    home = Home("memory", path)
+    _, _, peak = execute(home.run("--map", "wc"), memory=True)
+    report(Row("peak memory, wc 1G, MB", "-", f"{peak / 1e6:.0f} MB", peak / 1e6, peak / 1e6, peak / 1e6, 600, 300, ""))
+    home.remove()
+
+
+def daemon(sizes):
+    """Rows through a running daemon, against embedded runs and against a warm Polars."""
+    if "256M" in sizes:
+        home, other = Home("daemon", corpus("256M")), Home("embedded", corpus("256M"))
+        with Daemon(home):
+            def both():
+                home.reset()
+                other.reset()
+            paired("wc 256M, daemon / embedded", "256M", other.run("--map", "wc"), home.run("--map", "wc"), 1.1, 1.0, both)
+        home.remove()
+        other.remove()
+    if "32M" in sizes:
+        path = corpus("32M")
+        execute([PYTHON, HERE / "peers/p_polars.py", "wc", path, TMP / "out"], environment={"REPEAT": "9"})
+        iterations = [float(line.split()[1]) for line in (TMP / "stderr").read_text().splitlines() if line.startswith("ITER")]
+        warm = statistics.median(iterations[3:])
+        home = Home("warm", path)
+        with Daemon(home):
+            walls = []
+            for _ in range(8):
+                walls.append(execute(home.run("--map", "wc"))[0])
+                home.reset()
+            ratios = [wall / warm for wall in walls[1:]]
+            report(Row("wc 32M through a daemon / Polars warm", seconds(warm), seconds(statistics.median(walls[1:])),
+                       statistics.median(ratios), min(ratios), max(ratios), 1.5, 0.8, ""))
+        home.remove()
+    if "1K" in sizes:
+        home = Home("small", corpus("1K"))
+        with Daemon(home):
+            walls = []
+            for _ in range(30):
+                walls.append(execute(home.run("--map", "wc"))[0] * 1e3)
+                home.reset()
+            report(Row("wc 1 KB through a daemon, wall, ms", "-", f"{statistics.median(walls):.1f} ms",
+                       statistics.median(walls), min(walls), max(walls), 15, 8, ""))
+        home.remove()
+
+
+SUITES = {"one-machine": one_machine}
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--rows", default=",".join(SUITES), help="which suites, by commas")
+parser.add_argument("--sizes", default="1K,581K,32M,256M,1G")
+parser.add_argument("--rounds", type=int, help="rounds a row (default by size)")
+parser.add_argument("--json", help="also write the rows to this file")
+arguments = parser.parse_args()
+
+print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors\n")
+print("| row | theirs | ours | ratio (min-max) | must | aim | verdict | note |\n|---|---|---|---|---|---|---|---|")
+for suite in arguments.rows.split(","):
+    SUITES[suite](arguments.sizes.split(","))
+print(f"\nload {os.getloadavg()[0]:.1f}")
+if arguments.json:
+    pathlib.Path(arguments.json).write_text(json.dumps([row._asdict() for row in ROWS], indent=1))
