@@ -17,7 +17,9 @@ struct ExchangeFaultTests {
             #expect(error?.code == .unavailable)
             #expect(error?.cid == cid)
             #expect(error?.askedPeerCount == 2)
-            #expect(error?.message == "no connected peer has \(cid): 2 peers were asked, 30 s without an answer")
+            #expect(
+                error?.message == "no connected peer has \(cid): 2 peers were asked, 30 s without an answer"
+            )
             #expect(await nodes[0].exchange.status().wantCount == 0)
         }
     }
@@ -34,9 +36,12 @@ struct ExchangeFaultTests {
     func notices() async throws {
         try await withNodes(2, clock: fastClock(50)) { _, nodes in
             let waits = Mutex<[FetchWait]>([])
-            let options = FetchOptions(patience: .seconds(10), onEvent: { event in
-                if case .waiting(let wait) = event { waits.withLock { $0.append(wait) } }
-            })
+            let options = FetchOptions(
+                patience: .seconds(10),
+                onEvent: { event in
+                    if case .waiting(let wait) = event { waits.withLock { $0.append(wait) } }
+                }
+            )
             await #expect(throws: ExchangeError.self) {
                 try await nodes[0].exchange.block(cid, options: options)
             }
@@ -49,7 +54,10 @@ struct ExchangeFaultTests {
         }
     }
 
-    @Test("a peer that sends wrong bytes is asked no more, and an honest one gives the block", arguments: [1, 50])
+    @Test(
+        "a peer that sends wrong bytes is asked no more, and an honest one gives the block",
+        arguments: [1, 50]
+    )
     func liar(blockCount: Int) async throws {
         try await withNodes(2) { network, nodes in
             let cids = try nodes[1].put((0..<blockCount).map { noise(20_000, seed: UInt64($0) + 1) })
@@ -62,7 +70,10 @@ struct ExchangeFaultTests {
             try await with(liar, connectedTo: nodes[0]) {
                 let hinted = FetchOptions(holders: { _ in [liar.host.localPeer] })
                 let report = try await nodes[0].exchange.ensure(
-                    cids, ingest: nodes[0].store.makeIngest(), options: hinted)
+                    cids,
+                    ingest: nodes[0].store.makeIngest(),
+                    options: hinted
+                )
                 #expect(report.fetchedBlockCount == blockCount)
                 let status = await nodes[0].exchange.status()
                 #expect(status.distrustedPeerCount == 1)
@@ -99,7 +110,10 @@ struct ExchangeFaultTests {
                 if case .stored(let count, _) = event, count > 20 { made.yield(count) }
             })
             async let report = nodes[0].exchange.fetchDAG(
-                root, ingest: nodes[0].store.makeIngest(), options: options)
+                root,
+                ingest: nodes[0].store.makeIngest(),
+                options: options
+            )
             for await _ in progress { break }
             await network.remove(nodes[1].id)
             #expect(try await report.fetchedBlockCount == 203)  // 200 leaves, 2 nodes, 1 root
@@ -113,7 +127,9 @@ struct ExchangeFaultTests {
             let pusher = await ScriptedPeer(9, in: network) { _, _ in }
             try await with(pusher, connectedTo: nodes[0]) {
                 let stream = try await pusher.host.openStream(
-                    to: nodes[0].id, protocolIDs: [BitswapMessage.protocolID])
+                    to: nodes[0].id,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
                 try await stream.write(BitswapMessage.blocks([(cid, bytes)]).delimitedBytes)
                 while await nodes[0].exchange.status().unwantedBlockCount == 0 { await Task.yield() }
                 #expect(!nodes[0].store.contains(cid.multihash))
@@ -121,23 +137,34 @@ struct ExchangeFaultTests {
         }
     }
 
-    @Test("bytes that are no message end their stream only", arguments: [
-        [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],  // a length without end
-        [0x81, 0x80, 0x80, 0x02],  // 4 MiB and one byte
-        [0x02, 0x0a, 0x05],  // a field longer than its message
-    ])
+    @Test(
+        "bytes that are no message end their stream only",
+        arguments: [
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],  // a length without end
+            [0x81, 0x80, 0x80, 0x02],  // 4 MiB and one byte
+            [0x02, 0x0a, 0x05],  // a field longer than its message
+        ]
+    )
     func badMessage(garbage: [UInt8]) async throws {
         try await withNodes(1) { network, nodes in
             let cid = try nodes[0].put([bytes])[0]
             let answers = Mutex<[BitswapMessage]>([])
-            let peer = await ScriptedPeer(9, in: network) { message, _ in answers.withLock { $0.append(message) } }
+            let peer = await ScriptedPeer(9, in: network) { message, _ in
+                answers.withLock { $0.append(message) }
+            }
             try await with(peer, connectedTo: nodes[0]) {
-                let bad = try await peer.host.openStream(to: nodes[0].id, protocolIDs: [BitswapMessage.protocolID])
+                let bad = try await peer.host.openStream(
+                    to: nodes[0].id,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
                 try await bad.write(garbage)
                 await #expect(throws: (any Error).self) { while try await bad.read(atMost: 100) != nil {} }
                 #expect(await nodes[0].exchange.status().badMessageCount == 1)
 
-                let good = try await peer.host.openStream(to: nodes[0].id, protocolIDs: [BitswapMessage.protocolID])
+                let good = try await peer.host.openStream(
+                    to: nodes[0].id,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
                 var message = BitswapMessage()
                 message.wants = [BitswapMessage.Want(cid, kind: .block)]
                 try await good.write(message.delimitedBytes)
@@ -150,7 +177,8 @@ struct ExchangeFaultTests {
     @Test("answers on the stream that wants went out on are read too, as py-libp2p sends them")
     func answersOnWantStream() async throws {
         try await withNodes(1) { network, nodes in
-            let peer = await ScriptedPeer(9, in: network, onInboundStream: true) { [bytes, cid] message, reply in
+            let peer = await ScriptedPeer(9, in: network, onInboundStream: true) {
+                [bytes, cid] message, reply in
                 if !message.cids(.have).isEmpty || !message.cids(.block).isEmpty {
                     try await reply(.blocks([(cid, bytes)]))
                 }

@@ -7,9 +7,12 @@ import Testing
 
 @Suite("Exchange: blocks between nodes", .timeLimit(.minutes(1)))
 struct ExchangeTests {
-    @Test("a block of any size up to 2 MiB is fetched, verified and stored", arguments: [
-        1, 1023, 1024, 1025, 16_384, 65_536, 262_144, 262_145, 1 << 20, 2 << 20,
-    ])
+    @Test(
+        "a block of any size up to 2 MiB is fetched, verified and stored",
+        arguments: [
+            1, 1023, 1024, 1025, 16_384, 65_536, 262_144, 262_145, 1 << 20, 2 << 20,
+        ]
+    )
     func anySize(byteCount: Int) async throws {
         try await withNodes(2) { _, nodes in
             let bytes = noise(byteCount, seed: 7)
@@ -27,7 +30,10 @@ struct ExchangeTests {
         try await withNodes(2) { _, nodes in
             let mine = try nodes[0].put((0..<50).map { noise(5000, seed: $0 + 1) })
             let theirs = try nodes[1].put((0..<50).map { noise(5000, seed: $0 + 1001) })
-            async let left: FetchReport = nodes[0].exchange.ensure(theirs, ingest: nodes[0].store.makeIngest())
+            async let left: FetchReport = nodes[0].exchange.ensure(
+                theirs,
+                ingest: nodes[0].store.makeIngest()
+            )
             async let right: FetchReport = nodes[1].exchange.ensure(mine, ingest: nodes[1].store.makeIngest())
             #expect(try await left.fetchedBlockCount == 50)
             #expect(try await right.fetchedBlockCount == 50)

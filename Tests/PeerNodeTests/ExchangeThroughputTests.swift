@@ -11,7 +11,9 @@ struct ExchangeThroughputTests {
         let folder = "/tmp/exchange-bench-\(getpid())"
         #expect(mkdir(folder, 0o700) == 0)
         defer {
-            for name in ["a.db", "b.db"] { for end in ["", "-wal", "-shm", "-lock", ".lock"] { unlink(folder + "/" + name + end) } }
+            for name in ["a.db", "b.db"] {
+                for end in ["", "-wal", "-shm", "-lock", ".lock"] { unlink(folder + "/" + name + end) }
+            }
             rmdir(folder)
         }
         let network = MemoryNetwork()

@@ -30,7 +30,8 @@ struct PeerTableTests {
         defer { removeFiles() }
         let table = PeerTable(path: path)
         let many = (0..<PeerTable.maxRowCount + 10).map { index in
-            let key = [UInt8](repeating: 0, count: 28) + withUnsafeBytes(of: UInt32(index).bigEndian) { Array($0) }
+            let key =
+                [UInt8](repeating: 0, count: 28) + withUnsafeBytes(of: UInt32(index).bigEndian) { Array($0) }
             return PeerTable.Row(peer: .key(key), envelope: [1], lastAlive: Int64(index))
         }
         try await table.save(many)
@@ -43,7 +44,11 @@ struct PeerTableTests {
     func damaged() async throws {
         defer { removeFiles() }
         let file = try #require(fopen(path, "w"))
-        fputs("this is no database, and long enough for SQLite to look at its header: " + String(repeating: "x", count: 200), file)
+        fputs(
+            "this is no database, and long enough for SQLite to look at its header: "
+                + String(repeating: "x", count: 200),
+            file
+        )
         fclose(file)
         let table = PeerTable(path: path)
         #expect(try await table.rows().isEmpty)

@@ -23,7 +23,8 @@ struct DAGWalk {
         var taken: [CID] = []
         while taken.count < limit, let cid = pending.popLast() {
             let isNew =
-                followsLinks && cid.mayHaveLinks ? visited.insert(cid).inserted : unsettled.insert(cid).inserted
+                followsLinks && cid.mayHaveLinks
+                ? visited.insert(cid).inserted : unsettled.insert(cid).inserted
             if isNew { taken.append(cid) }
         }
         return taken

@@ -43,7 +43,12 @@ extension Exchange {
 
     /// Runs `body` over the store while everything under `root` is fetched ahead of it.
     ///
-    /// - Parameter body: reads the store it is given on a thread of its own, which may wait there for blocks.
+    /// - Parameters:
+    ///   - root: the DAG to fetch.
+    ///   - store: the store underneath.
+    ///   - options: how to fetch.
+    ///   - body: reads the store it is given on a thread of its own, which may wait there for blocks.
+    /// - Returns: what `body` returns.
     /// - Throws: what `body` throws; an `ExchangeError` comes out of the store's reads.
     package nonisolated func reading<Value: Sendable>(
         _ root: CID,
@@ -86,12 +91,16 @@ extension Exchange {
         options: FetchOptions
     ) async throws(ExchangeError) -> [UInt8] {
         let used: Ingest
-        do { used = if let ingest { ingest } else { try await reader.makeIngest() } } catch { throw .store(error) }
+        do { used = if let ingest { ingest } else { try await reader.makeIngest() } } catch {
+            throw .store(error)
+        }
         do {
             try await ensure([cid], ingest: used, options: options)
             let bytes = try await readBlock(cid)
             if ingest == nil { try await writer.close(used) }
-            guard let bytes else { throw ExchangeError(.store, "block \(cid) was stored and is gone", cid: cid) }
+            guard let bytes else {
+                throw ExchangeError(.store, "block \(cid) was stored and is gone", cid: cid)
+            }
             return bytes
         } catch {
             // The failure that counts is the first one.
@@ -110,7 +119,14 @@ extension Exchange {
         _ options: FetchOptions
     ) async throws(ExchangeError) -> FetchReport {
         let (id, signals) = try await open(options)
-        var run = FetchRun(exchange: self, id: id, signals: signals, walk: walk, ingest: ingest, options: options)
+        var run = FetchRun(
+            exchange: self,
+            id: id,
+            signals: signals,
+            walk: walk,
+            ingest: ingest,
+            options: options
+        )
         do {
             try await run.toEnd()
             await close(id)

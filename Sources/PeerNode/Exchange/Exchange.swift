@@ -53,6 +53,8 @@ package actor Exchange {
     /// An exchange that does nothing until `run()`.
     ///
     /// - Parameters:
+    ///   - host: the node's connections.
+    ///   - store: the blocks to serve, and where reads look first.
     ///   - clock: time since some origin; tests let it run fast.
     ///   - onEvent: called for what belongs into the log; must not block.
     package init(
@@ -297,7 +299,9 @@ package actor Exchange {
     }
 
     private func wait(of fetch: Fetch) -> FetchWait? {
-        guard let cid = fetch.wanted.min(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) else { return nil }
+        guard let cid = fetch.wanted.min(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) else {
+            return nil
+        }
         return FetchWait(
             cid: cid,
             missingCount: fetch.wanted.count,

@@ -15,7 +15,11 @@ package final class FetchingStore: BlockStore {
 
     /// Wraps a store.
     ///
-    /// - Parameter ingest: the lease that fetched blocks are put under; `nil`: none, they may be collected at any time.
+    /// - Parameters:
+    ///   - local: the store underneath.
+    ///   - exchange: fetches what is missing; must be running.
+    ///   - ingest: the lease that fetched blocks are put under; `nil`: none, they may be collected at any time.
+    ///   - options: how to fetch.
     package init(
         _ local: any BlockStore,
         exchange: Exchange,
@@ -73,7 +77,9 @@ package final class FetchingStore: BlockStore {
     // MARK: As the local store
 
     /// Whether the block is here already.
-    package func contains(_ multihash: Multihash) throws(BlockStoreError) -> Bool { try local.contains(multihash) }
+    package func contains(_ multihash: Multihash) throws(BlockStoreError) -> Bool {
+        try local.contains(multihash)
+    }
 
     /// Starts a lease in the local store.
     package func makeIngest() throws(BlockStoreError) -> Ingest { try local.makeIngest() }

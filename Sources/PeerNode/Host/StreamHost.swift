@@ -23,7 +23,10 @@ package protocol StreamHost: Sendable {
 
     /// Opens a stream to a peer, dialing it first when no connection is up and an address is known.
     ///
-    /// - Parameter protocolIDs: in order of preference.
+    /// - Parameters:
+    ///   - peer: the peer to reach.
+    ///   - protocolIDs: in order of preference.
+    /// - Returns: the stream, in the first of the protocols that the peer serves.
     /// - Throws: `HostError`.
     func openStream(to peer: PeerID, protocolIDs: [String]) async throws -> any PeerStream
 
@@ -34,6 +37,7 @@ package protocol StreamHost: Sendable {
     ///
     /// - Parameter address: may end in `/p2p/…`; then another peer there is an error.
     /// - Returns: the peer that answered.
+    /// - Throws: `HostError`.
     func connect(to address: Multiaddr) async throws -> PeerID
 
     /// Closes all connections of a peer.

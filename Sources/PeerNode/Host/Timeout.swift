@@ -13,6 +13,7 @@ package struct TimeoutError: Error, Equatable, Sendable, CustomStringConvertible
 ///   - limit: the longest time.
 ///   - late: called when the time is over and before `body` is cancelled, to free it from what it waits for.
 ///   - body: what is to be done.
+/// - Returns: what `body` returns.
 /// - Throws: `TimeoutError`, and what `body` throws.
 package func withTimeout<Value: Sendable>(
     _ limit: Duration,

@@ -54,7 +54,11 @@ package struct BootstrapSchedule: Sendable {
 
     /// A dial came to nothing.
     ///
-    /// - Parameter jitter: 0 … 1, spreads the attempts of nodes that failed together.
+    /// - Parameters:
+    ///   - address: what was dialed.
+    ///   - reason: what it met, for `status`.
+    ///   - now: time since an origin that the driver chose.
+    ///   - jitter: 0 … 1, spreads the attempts of nodes that failed together.
     package mutating func failed(_ address: Multiaddr, reason: String, now: Duration, jitter: Double) {
         for index in targets.indices where targets[index].address == address && !targets[index].isConnected {
             targets[index].failureCount += 1

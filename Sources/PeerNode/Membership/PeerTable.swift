@@ -53,7 +53,9 @@ package actor PeerTable {
                 for row in rows {
                     try connection.run(
                         "INSERT OR REPLACE INTO peer VALUES(?, ?, ?)",
-                        .blob(row.peer.bytes), .blob(row.envelope), .integer(row.lastAlive)
+                        .blob(row.peer.bytes),
+                        .blob(row.envelope),
+                        .integer(row.lastAlive)
                     )
                 }
                 try connection.run(
@@ -96,7 +98,8 @@ package actor PeerTable {
         guard version <= Self.schemaVersion else {
             throw DatabaseError(
                 code: .readOnly,
-                message: "\(path) has schema \(version), written by a newer peernode; this one knows \(Self.schemaVersion)"
+                message:
+                    "\(path) has schema \(version), written by a newer peernode; this one knows \(Self.schemaVersion)"
             )
         }
         try opened.execute(

@@ -80,13 +80,18 @@ actor MemoryHost: StreamHost {
         var peers: [ConnectedPeer] = []
         for peer in connected.sorted() {
             let protocols = await network.host(peer)?.protocols ?? []
-            peers.append(ConnectedPeer(id: peer, address: .memory(peer), isInbound: false, protocols: protocols))
+            peers.append(
+                ConnectedPeer(id: peer, address: .memory(peer), isInbound: false, protocols: protocols)
+            )
         }
         return peers
     }
 
     func peerEvents() -> AsyncStream<PeerEvent> {
-        let (events, watcher) = AsyncStream.makeStream(of: PeerEvent.self, bufferingPolicy: .bufferingNewest(256))
+        let (events, watcher) = AsyncStream.makeStream(
+            of: PeerEvent.self,
+            bufferingPolicy: .bufferingNewest(256)
+        )
         watchers.append(watcher)
         return events
     }
@@ -161,7 +166,9 @@ actor MemoryHost: StreamHost {
 extension Multiaddr {
     /// Some address; memory needs none.
     static func memory(_ peer: PeerID) -> Multiaddr {
-        guard let address = Multiaddr("/ip4/127.0.0.1/tcp/4001") else { preconditionFailure("a well-known address") }
+        guard let address = Multiaddr("/ip4/127.0.0.1/tcp/4001") else {
+            preconditionFailure("a well-known address")
+        }
         return address
     }
 }

@@ -95,7 +95,9 @@ final class MemoryStream: PeerStream {
         return (MemoryStream(incoming: back, outgoing: there), MemoryStream(incoming: there, outgoing: back))
     }
 
-    func read(atMost maxByteCount: Int) async throws -> [UInt8]? { try await incoming.read(atMost: maxByteCount) }
+    func read(atMost maxByteCount: Int) async throws -> [UInt8]? {
+        try await incoming.read(atMost: maxByteCount)
+    }
     func write(_ bytes: [UInt8]) async throws { try await outgoing.write(bytes) }
     func closeWrite() async throws { await outgoing.close() }
     func reset() async {

@@ -12,7 +12,7 @@ struct ScriptedPeer: Sendable {
 
     /// Adds a peer to the network that answers every message by `script`.
     ///
-    /// - Parameter onInboundStream: answer on the stream that the wants came in on, as py-libp2p does.
+    /// With `onInboundStream` it answers on the stream that the wants came in on, as py-libp2p does.
     init(
         _ number: UInt8,
         in network: MemoryNetwork,
@@ -29,7 +29,10 @@ struct ScriptedPeer: Sendable {
                     let message = try BitswapMessage(bytes: bytes)
                     try await script(message) { answer in
                         if onInboundStream { return try await stream.write(answer.delimitedBytes) }
-                        let own = try await host.openStream(to: peer, protocolIDs: [BitswapMessage.protocolID])
+                        let own = try await host.openStream(
+                            to: peer,
+                            protocolIDs: [BitswapMessage.protocolID]
+                        )
                         try await own.write(answer.delimitedBytes)
                         try await own.closeWrite()
                     }

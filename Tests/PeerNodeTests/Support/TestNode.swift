@@ -58,7 +58,9 @@ func withNodes(
         }
         for node in nodes { await node.host.awaitHandlers(1) }
         for node in nodes {
-            for other in nodes where other.id > node.id { try await node.host.connect(to: other.id, addresses: []) }
+            for other in nodes where other.id > node.id {
+                try await node.host.connect(to: other.id, addresses: [])
+            }
         }
         do { try await body(network, nodes) } catch {
             group.cancelAll()
