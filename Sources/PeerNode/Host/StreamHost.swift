@@ -23,7 +23,10 @@ package protocol StreamHost: Sendable {
 
     /// Opens a stream to a peer, dialing it first when no connection is up and an address is known.
     ///
-    /// - Parameter protocolIDs: in order of preference.
+    /// - Parameters:
+    ///   - peer: whom to ask.
+    ///   - protocolIDs: in order of preference.
+    /// - Returns: a stream on which the peer agreed, or is known to agree, to one of them.
     /// - Throws: `HostError`.
     func openStream(to peer: PeerID, protocolIDs: [String]) async throws -> any PeerStream
 
