@@ -66,6 +66,7 @@ let package = Package(
             ]
         ),
         executable("PeerNodeDaemon", ["PeerNode"]),
+        executable("PeerHostFixture", ["PeerNode", "LibP2P", "Multiformats", "PeerCrypto"]),
         executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
         library(
