@@ -6,7 +6,6 @@ package struct FIFO<Element: Sendable>: Sendable {
     /// An empty queue.
     package init() {}
 
-
     /// Elements waiting.
     package var count: Int { elements.count - head }
     /// Whether none waits.

@@ -73,7 +73,9 @@ struct PeerHostFixture {
 
     private func identify(_ host: Host, _ peer: PeerID) async {
         for _ in 0..<100 {
-            if let known = await host.connectedPeers().first(where: { $0.id == peer }), !known.protocols.isEmpty {
+            if let known = await host.connectedPeers().first(where: { $0.id == peer }),
+                !known.protocols.isEmpty
+            {
                 return print("identified \(known.agent) \(known.protocols.joined(separator: " "))")
             }
             usleep(20_000)
@@ -88,7 +90,11 @@ struct PeerHostFixture {
     private func opens(_ host: Host, _ peer: PeerID, _ count: Int) async throws {
         let start = ContinuousClock.now
         for _ in 0..<count { _ = try await host.ping(peer) }
-        report("open+ping+close", start, "\(Int(Double(count) / ((ContinuousClock.now - start) / .seconds(1)))) streams/s")
+        report(
+            "open+ping+close",
+            start,
+            "\(Int(Double(count) / ((ContinuousClock.now - start) / .seconds(1)))) streams/s"
+        )
     }
 
     private func echo(_ host: Host, _ peer: PeerID, _ value: String) async throws {
@@ -104,7 +110,9 @@ struct PeerHostFixture {
         var received: [UInt8] = []
         while received.count < byteCount, let bytes = try await stream.readSlice() { received += bytes }
         try await writing
-        guard received == sent else { throw HostError(.interrupted, "echo differs after \(received.count) bytes") }
+        guard received == sent else {
+            throw HostError(.interrupted, "echo differs after \(received.count) bytes")
+        }
         report("echo", start, "\(byteCount) bytes")
         await stream.reset()
     }
@@ -138,7 +146,10 @@ struct PeerHostFixture {
     private static func rate(_ mebibytes: Int, _ start: ContinuousClock.Instant) -> String {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        let cpu = Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+        let cpu =
+            Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(
+                usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
+            ) / 1e6
         let rate = Double(mebibytes << 20) / ((ContinuousClock.now - start) / .seconds(1)) / 1e6
         return "\(mebibytes) MiB, \(Int(rate)) MB/s, process has used \(cpu) CPU-s"
     }
@@ -148,7 +159,9 @@ struct PeerHostFixture {
     }
 
     private static func hex(_ text: String) -> [UInt8] {
-        stride(from: 0, to: text.utf8.count - 1, by: 2).compactMap { UInt8(text.dropFirst($0).prefix(2), radix: 16) }
+        stride(from: 0, to: text.utf8.count - 1, by: 2).compactMap {
+            UInt8(text.dropFirst($0).prefix(2), radix: 16)
+        }
     }
 
     private static func contents(of path: String) -> [UInt8] {

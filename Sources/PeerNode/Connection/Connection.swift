@@ -228,6 +228,7 @@ package final class Connection {
     /// Opens a stream and proposes protocols.
     ///
     /// - Parameter proposals: one that the peer is known to serve needs no round trip: bytes may follow at once.
+    /// - Returns: the stream, agreed on or proposed.
     /// - Throws: `StreamFault`.
     func openStream(_ proposals: [String]) async throws(StreamFault) -> MuxedStream {
         let id = try await openSession()

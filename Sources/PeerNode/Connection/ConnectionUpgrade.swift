@@ -27,7 +27,9 @@ struct ConnectionUpgrade {
     }
 
     private func upgrade(
-        _ socket: Socket, role: NoiseRole, expecting peer: PeerID?
+        _ socket: Socket,
+        role: NoiseRole,
+        expecting peer: PeerID?
     ) async throws(ConnectionFault) -> Outcome {
         let raw = RawChannel(socket: socket, swarmKey: swarmKey)
         var didTimeOut = false
@@ -47,10 +49,16 @@ struct ConnectionUpgrade {
     }
 
     private func secure(
-        _ raw: RawChannel, _ received: ArraySlice<UInt8>, role: NoiseRole, expecting peer: PeerID?
+        _ raw: RawChannel,
+        _ received: ArraySlice<UInt8>,
+        role: NoiseRole,
+        expecting peer: PeerID?
     ) async throws(ConnectionFault) -> Outcome {
         var handshake = NoiseHandshake(
-            role: role, identity: identity, muxers: [YamuxSession.protocolID], expectedPeer: peer
+            role: role,
+            identity: identity,
+            muxers: [YamuxSession.protocolID],
+            expectedPeer: peer
         )
         var bytes = received
         do {
@@ -67,7 +75,9 @@ struct ConnectionUpgrade {
         } catch {
             preconditionFailure("a handshake throws its own faults: \(error)")
         }
-        guard let remote = handshake.remote else { preconditionFailure("a complete handshake knows its peer") }
+        guard let remote = handshake.remote else {
+            preconditionFailure("a complete handshake knows its peer")
+        }
         let channel = SecuredChannel(raw: raw, transport: handshake.finish(), leftover: bytes)
         guard remote.muxer == nil else { return Outcome(channel: channel, remote: remote, leftover: []) }
         var input = Input(read: channel.read, write: channel.write)
@@ -93,7 +103,8 @@ struct ConnectionUpgrade {
             var dialer = MultistreamDialer(proposals: [name])
             try await write(dialer.start())
             while true {
-                switch try Self.step({ bytes throws(MultistreamFault) in try dialer.receive(&bytes) }, &bytes) {
+                switch try Self.step({ bytes throws(MultistreamFault) in try dialer.receive(&bytes) }, &bytes)
+                {
                 case .agreed: return
                 case .wait(let answer): try await write(answer)
                 }
@@ -105,7 +116,10 @@ struct ConnectionUpgrade {
             var listener = MultistreamListener(protocols: [name])
             try await write(listener.start())
             while true {
-                switch try Self.step({ bytes throws(MultistreamFault) in try listener.receive(&bytes) }, &bytes) {
+                switch try Self.step(
+                    { bytes throws(MultistreamFault) in try listener.receive(&bytes) },
+                    &bytes
+                ) {
                 case .agreed(_, let answer): return try await write(answer)
                 case .wait(let answer): try await write(answer)
                 }
@@ -114,7 +128,8 @@ struct ConnectionUpgrade {
         }
 
         private static func step<Step>(
-            _ receive: (inout ArraySlice<UInt8>) throws(MultistreamFault) -> Step, _ bytes: inout ArraySlice<UInt8>
+            _ receive: (inout ArraySlice<UInt8>) throws(MultistreamFault) -> Step,
+            _ bytes: inout ArraySlice<UInt8>
         ) throws(ConnectionFault) -> Step {
             do throws(MultistreamFault) { return try receive(&bytes) } catch { throw .multistream(error) }
         }

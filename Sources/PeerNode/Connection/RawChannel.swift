@@ -17,7 +17,10 @@ final class RawChannel {
     init(socket: Socket, swarmKey: SwarmKey?) {
         self.socket = socket
         guard let swarmKey else { return }
-        let session = PrivateNetworkSession(key: swarmKey, nonce: RandomBytes.make(XSalsa20Stream.nonceByteCount))
+        let session = PrivateNetworkSession(
+            key: swarmKey,
+            nonce: RandomBytes.make(XSalsa20Stream.nonceByteCount)
+        )
         unsent = session.nonce
         cipher = consume session
     }

@@ -7,10 +7,12 @@ import Multiformats
 @NetworkActor
 final class SecuredChannel {
     private static let input = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: ConnectionLimits.socketBatchByteCount, alignment: 64
+        byteCount: ConnectionLimits.socketBatchByteCount,
+        alignment: 64
     )
     private static let output = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: ConnectionLimits.socketBatchByteCount, alignment: 64
+        byteCount: ConnectionLimits.socketBatchByteCount,
+        alignment: 64
     )
 
     let raw: RawChannel
@@ -54,7 +56,10 @@ final class SecuredChannel {
     /// Sends bytes, for a negotiation.
     func write(_ bytes: [UInt8]) async throws(ConnectionFault) {
         guard !bytes.isEmpty else { return }
-        precondition(bytes.count <= NoiseTransport.maxPlaintextByteCount, "a negotiation of \(bytes.count) bytes")
+        precondition(
+            bytes.count <= NoiseTransport.maxPlaintextByteCount,
+            "a negotiation of \(bytes.count) bytes"
+        )
         let output = Self.output
         try beginMessage()
         bytes.withUnsafeBytes { transport.seal($0, into: output) }
@@ -64,7 +69,10 @@ final class SecuredChannel {
 
     /// Seals a session's frames, as many as a batch holds, and hands them to the socket.
     ///
-    /// - Parameter sent: told of each frame.
+    /// - Parameters:
+    ///   - session: whose frames are taken.
+    ///   - sent: told of each frame.
+    /// - Throws: `ConnectionFault` of the socket.
     func submit(_ session: inout YamuxSession, sent: (YamuxFrame) -> Void) throws(ConnectionFault) {
         let output = Self.output
         var byteCount = 0

@@ -130,10 +130,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
         while true {
             takeInbox()
             runJobs()
-            let isIdle = local.jobs.isEmpty && local.yielded.isEmpty && inbox.withLock { inbox in
-                inbox.isSleeping = inbox.jobs.isEmpty && inbox.calls.isEmpty
-                return inbox.isSleeping
-            }
+            let isIdle =
+                local.jobs.isEmpty && local.yielded.isEmpty
+                && inbox.withLock { inbox in
+                    inbox.isSleeping = inbox.jobs.isEmpty && inbox.calls.isEmpty
+                    return inbox.isSleeping
+                }
             let timeout = isIdle ? local.timers.millisecondsToNext(now: .now) : 0
             let count = epoll_wait(epoll, events.baseAddress, Int32(events.count), timeout)
             if isIdle { inbox.withLock { $0.isSleeping = false } }

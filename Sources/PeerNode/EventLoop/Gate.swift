@@ -1,4 +1,6 @@
-/// Lets one task wait until another says that something changed. A change that nobody waits for is remembered.
+/// Lets one task wait until another says that something changed.
+///
+/// A change that nobody waits for is remembered.
 @NetworkActor
 final class Gate {
     private var waiter: UnsafeContinuation<Void, Never>?

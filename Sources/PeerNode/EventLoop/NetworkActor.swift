@@ -13,7 +13,8 @@ package actor NetworkActor {
     /// Calls `body` at a time, unless the timer is cancelled before.
     @NetworkActor
     static func schedule(
-        after delay: Duration, _ body: @escaping @NetworkActor () -> Void
+        after delay: Duration,
+        _ body: @escaping @NetworkActor () -> Void
     ) -> TimerID {
         EventLoop.shared.schedule(at: .now + delay) { assumeIsolated(body) }
     }

@@ -23,7 +23,7 @@ final class TaskNursery {
         arrived.open()
     }
 
-    /// Owns the tasks; returns after `close()`, when all have ended. `close()` also cancels them.
+    /// Owns the tasks until `close()`, which cancels them, and returns when all have ended.
     func run() async {
         await withDiscardingTaskGroup { group in
             while !isClosed {

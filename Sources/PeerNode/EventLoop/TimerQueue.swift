@@ -37,7 +37,9 @@ struct TimerQueue {
     func millisecondsToNext(now: ContinuousClock.Instant) -> Int32 {
         guard let first = heap.first else { return -1 }
         let (seconds, attoseconds) = max(.zero, first.deadline - now).components
-        return Int32(min(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000, 60_000))
+        return Int32(
+            min(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000, 60_000)
+        )
     }
 
     /// Takes the calls that are due; they are made outside, since they may add and cancel timers.

@@ -20,7 +20,9 @@ extension Host {
             var reader = CountReader(stream)
             var left = try await reader.next()
             left -= min(left, UInt64(reader.rest.count))
-            while left > 0, let bytes = try await stream.readSlice() { left -= min(left, UInt64(bytes.count)) }
+            while left > 0, let bytes = try await stream.readSlice() {
+                left -= min(left, UInt64(bytes.count))
+            }
             try await stream.write([1])
         }
         protocols.serve("/bench/source/1", maxStreamCount: limit) { _, stream in

@@ -13,7 +13,9 @@ struct DialBackoff {
 
     /// Counts a failure.
     mutating func failed(_ endpoint: TCPEndpoint, now: ContinuousClock.Instant) {
-        if failures[endpoint] == nil, failures.count >= ConnectionLimits.maxBackoffCount { makeRoom(now: now) }
+        if failures[endpoint] == nil, failures.count >= ConnectionLimits.maxBackoffCount {
+            makeRoom(now: now)
+        }
         let count = (failures[endpoint]?.count ?? 0) + 1
         let delay = ConnectionLimits.backoffBase + .seconds(min(count * count, 300))
         failures[endpoint] = (count, now + min(delay, ConnectionLimits.maxBackoff))
@@ -27,6 +29,8 @@ struct DialBackoff {
     private mutating func makeRoom(now: ContinuousClock.Instant) {
         failures = failures.filter { $0.value.until > now }
         guard failures.count >= ConnectionLimits.maxBackoffCount else { return }
-        if let soonest = failures.min(by: { $0.value.until < $1.value.until })?.key { failures[soonest] = nil }
+        if let soonest = failures.min(by: { $0.value.until < $1.value.until })?.key {
+            failures[soonest] = nil
+        }
     }
 }

@@ -48,7 +48,10 @@ package final class Host {
     package func listen() throws(HostError) -> [Multiaddr] {
         for address in configuration.listen {
             guard let endpoint = address.tcpEndpoint, let socketAddress = SocketAddress(endpoint) else {
-                throw HostError(.cannotListen, "cannot listen on \(address): it is no TCP address with a number")
+                throw HostError(
+                    .cannotListen,
+                    "cannot listen on \(address): it is no TCP address with a number"
+                )
             }
             do throws(SystemError) {
                 listeners.append(try ListeningSocket(on: socketAddress))
@@ -79,7 +82,9 @@ package final class Host {
         for listener in listeners { listener.close() }
         for connection in connections.values.joined() { connection.goAway() }
         let deadline = ContinuousClock.now + limit
-        while connectionCount > 0, ContinuousClock.now < deadline { await NetworkActor.sleep(.milliseconds(20)) }
+        while connectionCount > 0, ContinuousClock.now < deadline {
+            await NetworkActor.sleep(.milliseconds(20))
+        }
         stopNow()
     }
 
@@ -138,7 +143,8 @@ package final class Host {
     }
 
     private func admit(
-        _ outcome: ConnectionUpgrade.Outcome, isInbound: Bool
+        _ outcome: ConnectionUpgrade.Outcome,
+        isInbound: Bool
     ) throws(ConnectionFault) -> Connection {
         let peer = outcome.remote.peer
         let ofPeer = connections[peer]?.count ?? 0
@@ -195,7 +201,9 @@ package final class Host {
 
     /// Dials addresses in turn until one leads to the peer.
     private func dial(
-        _ addresses: [Multiaddr], expecting peer: PeerID?, retriesAtOnce: Bool
+        _ addresses: [Multiaddr],
+        expecting peer: PeerID?,
+        retriesAtOnce: Bool
     ) async throws(HostError) -> Connection {
         guard !isStopping else { throw HostError(.stopped, "this node is stopping") }
         guard dialCount < ConnectionLimits.maxDialCount else {
@@ -235,7 +243,9 @@ package final class Host {
         throw HostError(code, "cannot reach \(target): \(reasons)")
     }
 
-    private func dial(_ endpoint: TCPEndpoint, expecting peer: PeerID?) async throws(ConnectionFault) -> Connection {
+    private func dial(_ endpoint: TCPEndpoint, expecting peer: PeerID?) async throws(ConnectionFault)
+        -> Connection
+    {
         guard let address = SocketAddress(endpoint) else { throw .timedOut }
         let socket = try await Socket.connect(to: address, endpoint: endpoint)
         let outcome = try await upgrade.dial(socket, expecting: peer)
@@ -294,7 +304,8 @@ extension Host: StreamHost {
 
     package func peerEvents() -> AsyncStream<PeerEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
-            of: PeerEvent.self, bufferingPolicy: .bufferingNewest(ConnectionLimits.maxPeerEventCount)
+            of: PeerEvent.self,
+            bufferingPolicy: .bufferingNewest(ConnectionLimits.maxPeerEventCount)
         )
         lastObserver += 1
         let number = lastObserver
@@ -309,7 +320,9 @@ extension Host: StreamHost {
         _ protocolID: String,
         _ handler: @escaping @Sendable (PeerID, any PeerStream) async throws -> Void
     ) {
-        protocols.serve(protocolID, maxStreamCount: ConnectionLimits.maxStreamCountPerProtocol) { peer, stream in
+        protocols.serve(protocolID, maxStreamCount: ConnectionLimits.maxStreamCountPerProtocol) {
+            peer,
+            stream in
             try await handler(peer, stream)
         }
     }
@@ -321,7 +334,9 @@ extension Host: StreamHost {
     /// Opens a stream, dialing the peer first when no connection is up.
     ///
     /// - Throws: `HostError`.
-    package func openMuxedStream(to peer: PeerID, protocolIDs: [String]) async throws(HostError) -> MuxedStream {
+    package func openMuxedStream(to peer: PeerID, protocolIDs: [String]) async throws(HostError)
+        -> MuxedStream
+    {
         try await connect(to: peer, addresses: [])
         guard let connection = connection(to: peer) else {
             throw HostError(.interrupted, "the connection to \(peer) ended")

@@ -12,15 +12,18 @@ extension Host {
     /// Registers identify, identify push, ping, and the diagnostics if they are wanted.
     func serveStandardProtocols() {
         protocols.serve(IdentifyMessage.protocolID, maxStreamCount: Self.maxIdentifyStreamCount) {
-            peer, stream in
+            peer,
+            stream in
             try await stream.write(self.identifyAnswer(to: peer))
         }
         protocols.serve(IdentifyMessage.pushProtocolID, maxStreamCount: Self.maxIdentifyStreamCount) {
-            peer, stream in
+            peer,
+            stream in
             self.learnPush(try await Self.readIdentify(stream), from: peer)
         }
         protocols.serve(PingAsker.protocolID, maxStreamCount: Self.maxPingStreamCount) {
-            _, stream in
+            _,
+            stream in
             try await Self.answerPings(stream)
         }
         if configuration.servesDiagnostics { serveDiagnostics() }
@@ -73,7 +76,9 @@ extension Host {
     /// This node's addresses, signed now.
     package func signedPeerRecord() -> SignedPeerRecord {
         let record = PeerRecord(
-            peer: localPeer, sequence: UnixTime.nanoseconds, addresses: Array(listenAddresses.prefix(PeerRecord.maxAddressCount))
+            peer: localPeer,
+            sequence: UnixTime.nanoseconds,
+            addresses: Array(listenAddresses.prefix(PeerRecord.maxAddressCount))
         )
         return SignedPeerRecord(record, publicKey: publicKey) { self.configuration.identity.sign($0) }
     }
@@ -119,7 +124,8 @@ extension Host {
                     switch action {
                     case .send(let payload): try await stream.write(payload)
                     case .measured(let roundTrip): return roundTrip
-                    case .fail(let fault): throw HostError(.interrupted, "the ping of \(peer) failed: \(fault)")
+                    case .fail(let fault):
+                        throw HostError(.interrupted, "the ping of \(peer) failed: \(fault)")
                     }
                 }
                 if let bytes = try await stream.readSlice() {

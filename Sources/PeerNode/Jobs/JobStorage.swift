@@ -255,8 +255,9 @@ extension JobStorage {
         for key in keys { _ = try? store.unpin(JobStorage.pinName(key)) }
     }
 
-    /// Removes pins that no key knows, left by a crash between the store's commit and ours. Only for the one daemon of a
-    /// home: an embedded process may be between the two right now.
+    /// Removes pins that no key knows, left by a crash between the store's commit and ours.
+    ///
+    /// Only for the one daemon of a home: an embedded process may be between the two right now.
     func removeStrayPins() {
         guard let database, let pins = try? store.pins() else { return }
         for pin in pins where pin.name.hasPrefix(JobStorage.rememberedPinPrefix) {

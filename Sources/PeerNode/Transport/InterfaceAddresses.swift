@@ -26,8 +26,11 @@ enum InterfaceAddresses {
             next = entry.ifa_next
             guard let address = entry.ifa_addr, Int32(address.pointee.sa_family) == family else { continue }
             guard entry.ifa_flags & UInt32(IFF_UP) != 0 else { continue }
-            let byteCount = family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
-            guard var endpoint = SocketAddress(copying: address, socklen_t(byteCount))?.endpoint else { continue }
+            let byteCount =
+                family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
+            guard var endpoint = SocketAddress(copying: address, socklen_t(byteCount))?.endpoint else {
+                continue
+            }
             endpoint.port = port
             if !isLinkLocal(endpoint) { found.append(endpoint) }
         }

@@ -27,7 +27,9 @@ final class ListeningSocket {
         EventLoop.shared.register(readiness, descriptor: descriptor)
     }
 
-    private static func listen(_ descriptor: Int32, on address: SocketAddress) throws(SystemError) -> TCPEndpoint {
+    private static func listen(_ descriptor: Int32, on address: SocketAddress) throws(SystemError)
+        -> TCPEndpoint
+    {
         var one: Int32 = 1
         let byteCount = socklen_t(MemoryLayout<Int32>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, byteCount)

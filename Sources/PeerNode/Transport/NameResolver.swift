@@ -16,11 +16,12 @@ actor NameResolver {
         guard case .name(let name, let version) = endpoint.host else { return [endpoint] }
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_family = switch version {
-        case .v4: AF_INET
-        case .v6: AF_INET6
-        case nil: AF_UNSPEC
-        }
+        hints.ai_family =
+            switch version {
+            case .v4: AF_INET
+            case .v6: AF_INET6
+            case nil: AF_UNSPEC
+            }
         var first: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(name, nil, &hints, &first) == 0 else { return [] }
         defer { freeaddrinfo(first) }
@@ -31,7 +32,9 @@ actor NameResolver {
         var found: [TCPEndpoint] = []
         var next = first
         while let entry = next?.pointee, found.count < maxAddressCount {
-            if let address = entry.ai_addr, var endpoint = SocketAddress(copying: address, entry.ai_addrlen)?.endpoint {
+            if let address = entry.ai_addr,
+                var endpoint = SocketAddress(copying: address, entry.ai_addrlen)?.endpoint
+            {
                 endpoint.port = port
                 found.append(endpoint)
             }

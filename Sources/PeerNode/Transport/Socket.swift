@@ -22,7 +22,9 @@ final class Socket {
     /// Dials an address.
     ///
     /// - Throws: `ConnectionFault.system`, or `.timedOut` after `ConnectionLimits.connectTimeout`.
-    static func connect(to address: SocketAddress, endpoint: TCPEndpoint) async throws(ConnectionFault) -> Socket {
+    static func connect(to address: SocketAddress, endpoint: TCPEndpoint) async throws(ConnectionFault)
+        -> Socket
+    {
         // Registered only once it connects: epoll calls a socket that has not begun hung up.
         let descriptor: Int32
         let isConnected: Bool

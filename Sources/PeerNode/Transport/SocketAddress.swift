@@ -35,7 +35,9 @@ struct SocketAddress: Sendable {
     }
 
     /// Lets a socket call fill in an address.
-    init(filling fill: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) throws(SystemError) {
+    init(filling fill: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32)
+        throws(SystemError)
+    {
         byteCount = socklen_t(MemoryLayout<sockaddr_storage>.size)
         var filled = storage
         var count = byteCount
@@ -67,7 +69,7 @@ struct SocketAddress: Sendable {
         }
     }
 
-    /// The address as an endpoint; `nil` for another family. An IPv4 address mapped into IPv6 comes out as IPv4.
+    /// The address as an endpoint, an IPv4 address mapped into IPv6 as IPv4; `nil` for another family.
     var endpoint: TCPEndpoint? {
         withUnsafeBytes(of: storage) { bytes in
             switch family {
@@ -78,7 +80,9 @@ struct SocketAddress: Sendable {
             case AF_INET6:
                 let raw = bytes.loadUnaligned(as: sockaddr_in6.self)
                 let address = withUnsafeBytes(of: raw.sin6_addr) { Array($0) }
-                return Self.host(address).map { TCPEndpoint(host: $0, port: UInt16(bigEndian: raw.sin6_port)) }
+                return Self.host(address).map {
+                    TCPEndpoint(host: $0, port: UInt16(bigEndian: raw.sin6_port))
+                }
             default:
                 return nil
             }
