@@ -65,8 +65,8 @@ let package = Package(
                 "CLinux", "CWebSockets", "CJansson",
             ]
         ),
-        executable("PeerNodeDaemon", ["PeerNode"]),
-        executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
+        executable("PeerNodeDaemon", ["PeerNode", "CLinux"]),
+        executable("peerctl", ["PeerNode", "Engines", "Multiformats", "MRProtocol", "CLinux"]),
 
         library("PeerTestKit", ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto"]),
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),

@@ -15,7 +15,7 @@ extension TaskFault {
         case .recordTooLong, .argument, .malformedInput, .malformedValue: .input
         case .function: hasDeterministicFunctions ? .input : .attempt
         case .blockUnavailable: .worker
-        case .mapOutputUnavailable, .store, .cancelled: .attempt
+        case .mapOutputUnavailable, .malformedMapOutput, .store, .cancelled: .attempt
         }
     }
 }
