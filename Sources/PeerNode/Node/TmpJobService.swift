@@ -1,2 +1,0 @@
-import BlockStore
-extension JobService { init(store: any BlockStore, configuration: JobConfiguration) throws(JobServiceError) { self.init() } }
