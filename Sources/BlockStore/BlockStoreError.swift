@@ -5,10 +5,10 @@ public struct BlockStoreError: Error, Sendable, CustomStringConvertible {
     /// The kind of failure; more may be added.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Name: String, Sendable {
-            case notFound, corrupt, badBlock, full, pinned, inUse, busy, newerSchema, notAStore, damagedStore,
-                io
-            case badNode, unsupported, noSuchPath, notAFile, notADirectory, badPath, specialFile, badCAR,
-                badName, closed
+            case notFound, corrupt, badBlock, full, pinned, inUse, busy
+            case newerSchema, notAStore, damagedStore, io
+            case badNode, unsupported, noSuchPath, notAFile, notADirectory, badPath, specialFile
+            case badCAR, badName, closed, cancelled
         }
         private let name: Name
 
@@ -54,6 +54,9 @@ public struct BlockStoreError: Error, Sendable, CustomStringConvertible {
         public static let badName = Code(name: .badName)
         /// The ingest or store was closed before.
         public static let closed = Code(name: .closed)
+
+        /// The caller asked to stop.
+        public static let cancelled = Code(name: .cancelled)
 
         /// The name of the code.
         public var description: String { name.rawValue }

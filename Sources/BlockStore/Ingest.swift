@@ -81,13 +81,16 @@ public final class Ingest: Sendable {
         if let full { try backend.write(full) }
     }
 
-    /// Protects a block that is in the store already.
+    /// Protects blocks that are in the store already, in one transaction.
     ///
-    /// - Returns: `false` when it is not there.
-    public func protect(_ cid: CID) throws(BlockStoreError) -> Bool {
-        if cid.multihash.code == Multihash.identityCode { return true }
+    /// - Parameter cids: blocks to protect; those that are missing are left out.
+    /// - Returns: the first one that is missing, or `nil`.
+    /// - Throws: what an earlier put failed with.
+    public func protect(_ cids: [CID]) throws(BlockStoreError) -> CID? {
         try writeStaged()
-        return try backend.protect(cid.multihash)
+        let real = cids.filter { $0.multihash.code != Multihash.identityCode }
+        let missing = try backend.protect(real.map(\.multihash))
+        return missing.map { real[$0] }
     }
 
     /// Waits until everything put so far is committed and visible to readers.
@@ -179,7 +182,8 @@ package struct IngestEnd: Sendable {
 package protocol IngestBackend: AnyObject, Sendable {
     /// Takes a batch; may return before it is committed, and then reports failure at the next call.
     func write(_ batch: [StagedBlock]) throws(BlockStoreError)
-    func protect(_ multihash: Multihash) throws(BlockStoreError) -> Bool
+    /// Gives the index of the first one that is not there.
+    func protect(_ multihashes: [Multihash]) throws(BlockStoreError) -> Int?
     func finish(_ end: IngestEnd) throws(BlockStoreError)
     func abandon() throws(BlockStoreError)
 }
@@ -187,7 +191,7 @@ package protocol IngestBackend: AnyObject, Sendable {
 /// Takes blocks and forgets them.
 private final class DiscardingBackend: IngestBackend {
     func write(_ batch: [StagedBlock]) {}
-    func protect(_ multihash: Multihash) -> Bool { true }
+    func protect(_ multihashes: [Multihash]) -> Int? { nil }
     func finish(_ end: IngestEnd) {}
     func abandon() {}
 }

@@ -22,6 +22,8 @@ public struct PublicKey: Hashable, Sendable {
         ed25519 = Array(key)
     }
 
+    init(uncheckedEd25519 key: [UInt8]) { ed25519 = key }
+
     /// The canonical encoding, 36 bytes.
     public var bytes: [UInt8] {
         var writer = Protobuf.Writer()

@@ -20,12 +20,16 @@ public struct ChaChaPoly: ~Copyable {
 
     private let context: OpaquePointer
     /// Messages processed so far, which is the nonce of the next one.
-    public private(set) var messageCount: UInt64 = 0
+    public private(set) var messageCount: UInt64
 
-    /// Prepares one direction; nonces start at 0.
+    /// Prepares one direction.
     ///
-    /// - Parameter key: 32 bytes.
-    public init(key: borrowing SecretBytes, _ direction: Direction) {
+    /// - Parameters:
+    ///   - key: 32 bytes.
+    ///   - direction: whether messages are sealed or opened.
+    ///   - messageCount: messages that this key has processed already.
+    public init(key: borrowing SecretBytes, _ direction: Direction, messageCount: UInt64 = 0) {
+        self.messageCount = messageCount
         precondition(key.count == Self.keyByteCount, "a ChaCha20-Poly1305 key has 32 bytes, not \(key.count)")
         guard let context = EVP_CIPHER_CTX_new() else { preconditionFailure("libcrypto is out of memory") }
         self.context = context
@@ -80,22 +84,26 @@ public struct ChaChaPoly: ~Copyable {
     }
 
     /// Ends a sealed message: writes its 16-byte tag.
-    public borrowing func finishSealing(tag: UnsafeMutableRawPointer) {
+    public borrowing func finishSealing(tag: UnsafeMutableRawBufferPointer) {
+        precondition(tag.count >= Self.tagByteCount, "no room for the tag")
         var none: UInt8 = 0
         var written: Int32 = 0
         let done =
             EVP_CipherFinal_ex(context, &none, &written) == 1
-            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(Self.tagByteCount), tag) == 1
+            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(Self.tagByteCount), tag.baseAddress)
+                == 1
         precondition(done, "libcrypto could not finish a message")
     }
 
     /// Ends an opened message.
     ///
+    /// - Parameter tag: the 16 bytes that came with it.
     /// - Returns: whether the tag is right; when not, the bytes already written must not be used.
-    public borrowing func finishOpening(tag: UnsafeRawPointer) -> Bool {
+    public borrowing func finishOpening(tag: UnsafeRawBufferPointer) -> Bool {
+        precondition(tag.count == Self.tagByteCount, "a tag has 16 bytes, not \(tag.count)")
         var none: UInt8 = 0
         var written: Int32 = 0
-        let expected = UnsafeMutableRawPointer(mutating: tag)
+        let expected = UnsafeMutableRawPointer(mutating: tag.baseAddress)
         return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, Int32(Self.tagByteCount), expected) == 1
             && EVP_CipherFinal_ex(context, &none, &written) == 1
     }

@@ -30,7 +30,7 @@ public enum Ed25519: Sendable {
         }
     }
 
-    /// A key pair that signs. Shared by reference, so that the secret half exists once.
+    /// A key pair that signs, shared by reference so that the secret half exists once.
     public final class KeyPair: Sendable {
         /// The public half.
         public let publicKey: PublicKey
@@ -81,6 +81,8 @@ public enum Ed25519: Sendable {
         }
 
         /// Lends seed and public key, 64 bytes: the form in which libp2p and libsodium store a private key.
+        ///
+        /// - Throws: what `body` throws.
         public func withUnsafeSecretKey<Result, Failure: Error>(
             _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
         ) throws(Failure) -> Result {

@@ -27,28 +27,23 @@ public enum HMACSHA256: Sendable {
         }
     }
 
-    /// Derives two keys from a chaining key and new key material.
+    /// Replaces a chaining key by the first output of HKDF, and gives the second.
     ///
     /// **Source** Noise Protocol Framework revision 34, section 4.3: HKDF with two outputs.
-    public static func deriveTwoKeys(
-        chainingKey: borrowing SecretBytes,
-        material: UnsafeRawBufferPointer
-    ) -> DerivedKeys {
+    ///
+    /// - Parameters:
+    ///   - chainingKey: replaced by the first output.
+    ///   - material: new key material, possibly none.
+    /// - Returns: the second output, 32 bytes.
+    public static func ratchet(chainingKey: inout SecretBytes, material: UnsafeRawBufferPointer)
+        -> SecretBytes
+    {
         let temporary = chainingKey.withUnsafeBytes { authenticate(key: $0, material) }
         return temporary.withUnsafeBytes { key in
-            let first = withUnsafeBytes(of: UInt8(1)) { authenticate(key: key, $0) }
-            let second = first.withUnsafeBytes { first in
+            chainingKey = withUnsafeBytes(of: UInt8(1)) { authenticate(key: key, $0) }
+            return chainingKey.withUnsafeBytes { first in
                 withUnsafeBytes(of: UInt8(2)) { authenticate(key: key, first, $0) }
             }
-            return DerivedKeys(first: first, second: second)
         }
-    }
-
-    /// The two outputs of `deriveTwoKeys`, 32 bytes each.
-    public struct DerivedKeys: ~Copyable, Sendable {
-        /// First output: the next chaining key, or the initiator's key.
-        public var first: SecretBytes
-        /// Second output: a cipher key, or the responder's key.
-        public var second: SecretBytes
     }
 }

@@ -12,7 +12,10 @@ public struct SecretBytes: ~Copyable {
 
     /// Fills new secret bytes.
     ///
-    /// - Parameter fill: gets memory of exactly `count` zero bytes.
+    /// - Parameters:
+    ///   - count: at least 1.
+    ///   - fill: gets memory of exactly `count` zero bytes.
+    /// - Throws: what `fill` throws.
     public init<Failure: Error>(
         count: Int,
         fillingWith fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
@@ -35,6 +38,8 @@ public struct SecretBytes: ~Copyable {
     }
 
     /// Lends the bytes for the duration of `body`.
+    ///
+    /// - Throws: what `body` throws.
     public borrowing func withUnsafeBytes<Result: ~Copyable, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {

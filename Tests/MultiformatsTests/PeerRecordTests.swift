@@ -1,4 +1,5 @@
 import Multiformats
+import PeerCrypto
 import Testing
 
 @Suite("Envelopes and peer records")
@@ -112,5 +113,55 @@ struct PeerRecordTests {
     func oversized() {
         let bytes = [UInt8](repeating: 0, count: PeerRecord.maxByteCount + 1)
         #expect(throws: PeerRecordFault.envelope(.tooLong(4097))) { try SignedPeerRecord.decode(bytes) }
+    }
+}
+
+@Suite("Signatures of envelopes")
+struct EnvelopeSignatureTests {
+    private static func keyPair(_ index: Int) throws -> Ed25519.KeyPair {
+        let seed = hex(try LibP2PVectors.load().ed25519[index].seed)
+        return Ed25519.KeyPair(seed: SecretBytes(copying: seed))
+    }
+
+    @Test("the known record's signature verifies, and ours over the same record is the same")
+    func known() throws {
+        let vector = try LibP2PVectors.load().peer_record
+        let signed = try SignedPeerRecord.decode(hex(vector.envelope))
+        try signed.check(verify: SignedEnvelope.ed25519Verifier)
+        let own = SignedPeerRecord(
+            sequence: vector.seq,
+            addresses: try vector.addrs.map(Multiaddr.init(parsing:)),
+            keyPair: try Self.keyPair(0)
+        )
+        #expect(own.envelope.bytes == hex(vector.envelope))
+    }
+
+    @Test("a changed byte anywhere makes the record malformed or its signature wrong")
+    func everyByte() throws {
+        let bytes = hex(try LibP2PVectors.load().peer_record.envelope)
+        for index in bytes.indices {
+            var changed = bytes
+            changed[index] ^= 1
+            #expect(throws: PeerRecordFault.self, "byte \(index)") {
+                try SignedPeerRecord.decode(changed).check(verify: SignedEnvelope.ed25519Verifier)
+            }
+        }
+    }
+
+    @Test("a signature for one domain is worth nothing in another")
+    func domains() throws {
+        let envelope = SignedEnvelope(
+            domain: "a",
+            payloadType: [1],
+            payload: [2],
+            keyPair: try Self.keyPair(1)
+        )
+        try envelope.check(domain: "a", payloadType: [1], verify: SignedEnvelope.ed25519Verifier)
+        #expect(throws: EnvelopeFault.signature) {
+            try envelope.check(domain: "b", payloadType: [1], verify: SignedEnvelope.ed25519Verifier)
+        }
+        #expect(throws: EnvelopeFault.payloadType) {
+            try envelope.check(domain: "a", payloadType: [2], verify: SignedEnvelope.ed25519Verifier)
+        }
     }
 }

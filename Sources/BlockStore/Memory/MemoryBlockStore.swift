@@ -200,11 +200,10 @@ private final class MemoryIngest: IngestBackend {
         }
     }
 
-    func protect(_ multihash: Multihash) -> Bool {
+    func protect(_ multihashes: [Multihash]) -> Int? {
         store.state.withLock { state in
-            guard state.blocks[multihash] != nil else { return false }
-            state.share(multihash, lease)
-            return true
+            for multihash in multihashes where state.blocks[multihash] != nil { state.share(multihash, lease) }
+            return multihashes.firstIndex { state.blocks[$0] == nil }
         }
     }
 

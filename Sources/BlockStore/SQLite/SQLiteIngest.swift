@@ -29,10 +29,16 @@ final class SQLiteIngest: IngestBackend {
         progress.withLock { $0.pending.append(job) }
     }
 
-    func protect(_ multihash: Multihash) throws(BlockStoreError) -> Bool {
+    func protect(_ multihashes: [Multihash]) throws(BlockStoreError) -> Int? {
         try collect(waiting: true)
+        guard !multihashes.isEmpty else { return nil }
         return try core.writer.run { [core, lease] connection in
-            try BlockWriter(connection, core).protect(multihash, lease: lease)
+            let writer = BlockWriter(connection, core)
+            var missing: Int?
+            for (index, multihash) in multihashes.enumerated() {
+                if try !writer.protect(multihash, lease: lease), missing == nil { missing = index }
+            }
+            return missing
         }
     }
 

@@ -51,7 +51,7 @@ final class RunFileReader {
 /// Walks the pairs of one partition of a run file, checking them on the way.
 ///
 /// Holds one buffer; the current pair lies whole in it until the next call of `advance`.
-final class PartitionCursor {
+final class PartitionCursor: MergeCursor {
     static let minBufferByteCount = 4 << 10
 
     private let run: RunFileReader

@@ -1,15 +1,25 @@
 import MRProtocol
 
-/// Merges sorted partitions of several runs: by key, pairs of one key in the order of the runs.
+/// Walks a sorted sequence.
+protocol MergeCursor: AnyObject {
+    /// The key that the sequence is sorted by, and its first bytes as in `SortEntry`.
+    var key: UnsafePointer<UInt8> { get }
+    var keyByteCount: Int { get }
+    var prefix: UInt64 { get }
+    /// Moves to the next element; `false` behind the last.
+    func advance() throws(TaskFault) -> Bool
+}
+
+/// Merges sorted sequences: by key, elements of one key in the order of the sequences.
 ///
-/// A loser tree: each pair costs as many comparisons as the tree is high.
-struct RunMerger {
-    private var cursors: [PartitionCursor]
+/// A loser tree: each element costs as many comparisons as the tree is high.
+struct RunMerger<Cursor: MergeCursor> {
+    private var cursors: [Cursor]
     /// Losers of the inner nodes; at 0 the winner. -1: exhausted.
     private var tree: [Int]
     private var live: [Bool]
 
-    init(_ cursors: [PartitionCursor]) throws(TaskFault) {
+    init(_ cursors: [Cursor]) throws(TaskFault) {
         self.cursors = cursors
         live = []
         for cursor in cursors { live.append(try cursor.advance()) }
@@ -18,7 +28,7 @@ struct RunMerger {
     }
 
     /// The cursor with the smallest pair, or `nil` when all are exhausted.
-    var smallest: PartitionCursor? {
+    var smallest: Cursor? {
         guard let winner = tree.first, winner >= 0, live[winner] else { return nil }
         return cursors[winner]
     }

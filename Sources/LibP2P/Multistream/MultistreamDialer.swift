@@ -60,7 +60,9 @@ package struct MultistreamDialer: Sendable {
         return state == .agreed ? .agreed(proposals[proposed]) : .wait(send: answer)
     }
 
-    private mutating func receiveAnswer(_ text: String, sending answer: inout [UInt8]) throws(MultistreamFault) {
+    private mutating func receiveAnswer(_ text: String, sending answer: inout [UInt8])
+        throws(MultistreamFault)
+    {
         if text == proposals[proposed] {
             state = .agreed
             return

@@ -47,7 +47,9 @@ package struct MultistreamListener: Sendable {
         }
     }
 
-    private mutating func receiveMessage(_ text: String, sending answer: inout [UInt8]) throws(MultistreamFault) {
+    private mutating func receiveMessage(_ text: String, sending answer: inout [UInt8])
+        throws(MultistreamFault)
+    {
         switch state {
         case .awaitingHeader:
             guard text == MultistreamMessage.header else { throw .noHeader }

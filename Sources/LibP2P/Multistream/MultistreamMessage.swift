@@ -62,7 +62,8 @@ struct MultistreamReader: Sendable {
         bytes = bytes.dropFirst(piece.count)
         guard body.count == wanted else { return nil }
         defer { self = MultistreamReader() }
-        guard body.popLast() == MultistreamMessage.newline, let text = String(validating: body, as: UTF8.self) else {
+        guard body.popLast() == MultistreamMessage.newline, let text = String(validating: body, as: UTF8.self)
+        else {
             throw .badText
         }
         return text
@@ -72,7 +73,9 @@ struct MultistreamReader: Sendable {
         let decoded: (value: UInt64, byteCount: Int)?
         do { decoded = try Varint.decode(prefix) } catch { throw .badLength }
         guard let length = decoded?.value else { return nil }
-        guard (1...UInt64(MultistreamMessage.maxByteCount)).contains(length) else { throw .messageLength(length) }
+        guard (1...UInt64(MultistreamMessage.maxByteCount)).contains(length) else {
+            throw .messageLength(length)
+        }
         return Int(length)
     }
 }

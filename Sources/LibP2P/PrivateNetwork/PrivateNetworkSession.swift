@@ -1,4 +1,4 @@
-package import PeerCrypto
+internal import PeerCrypto
 
 /// The layer below everything else in a private network: each direction is XORed with its own key stream.
 ///

@@ -19,7 +19,8 @@ package final class SwarmKey: Sendable {
     /// Takes the 32 bytes of a key.
     package init(_ key: borrowing SecretBytes) {
         precondition(key.count == Self.byteCount, "a swarm key has 32 bytes, not \(key.count)")
-        secret = key.withUnsafeBytes { key in SecretBytes(count: Self.byteCount) { $0.copyMemory(from: key) } }
+        secret = key.withUnsafeBytes { key in SecretBytes(count: Self.byteCount) { $0.copyMemory(from: key) }
+        }
     }
 
     /// Reads the contents of a `swarm.key` file.

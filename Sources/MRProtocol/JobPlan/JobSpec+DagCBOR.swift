@@ -106,7 +106,9 @@ extension JobInput {
         guard case .array(let values) = value else { return nil }
         let inputs = values.compactMap { value -> JobInput? in
             guard case .map(let fields) = value, fields.count == 2 else { return nil }
-            guard case .string(let name)? = fields["name"], case .link(let root)? = fields["root"] else { return nil }
+            guard case .string(let name)? = fields["name"], case .link(let root)? = fields["root"] else {
+                return nil
+            }
             return JobInput(name: name, root: root)
         }
         return inputs.count == values.count ? inputs : nil

@@ -16,6 +16,11 @@ package struct TaskKeyContext: Hashable, Sendable {
     /// The map's output depends on names of files and offsets in them.
     package var usesPosition: Bool
 
+    package init(digest: [UInt8], usesPosition: Bool) {
+        self.digest = digest
+        self.usesPosition = usesPosition
+    }
+
     /// Everything but the blocks that the map tasks of `spec` depend on.
     ///
     /// - Parameters:
@@ -91,11 +96,14 @@ package enum RememberedRun: Hashable, Sendable {
 package struct RememberedOutput: Hashable, Sendable {
     package var root: CID
     package var byteCount: UInt64
+    /// Tasks that it stands for.
+    package var taskCount: Int
     package var counters: TaskCounters
 
-    package init(root: CID, byteCount: UInt64, counters: TaskCounters) {
+    package init(root: CID, byteCount: UInt64, taskCount: Int, counters: TaskCounters) {
         self.root = root
         self.byteCount = byteCount
+        self.taskCount = taskCount
         self.counters = counters
     }
 }

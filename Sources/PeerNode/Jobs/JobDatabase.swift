@@ -43,7 +43,8 @@ package final class JobDatabase {
     private static func newerSchema(_ path: String, _ version: Int64) -> DatabaseError {
         DatabaseError(
             code: DatabaseError.ResultCode.notADatabase,
-            message: "\(path) has schema \(version), written by a newer peernode; this one knows \(schemaVersion)",
+            message:
+                "\(path) has schema \(version), written by a newer peernode; this one knows \(schemaVersion)",
             sql: nil
         )
     }
@@ -56,7 +57,7 @@ package final class JobDatabase {
             status BLOB NOT NULL, log BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS remembered(
             key BLOB PRIMARY KEY, context BLOB NOT NULL, root BLOB, reads_on INTEGER NOT NULL,
-            byte_count INTEGER NOT NULL, counters BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
+            byte_count INTEGER NOT NULL, task_count INTEGER NOT NULL, counters BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS remembered_context ON remembered(context);
         CREATE INDEX IF NOT EXISTS remembered_used ON remembered(used);
         PRAGMA user_version=1;
@@ -67,25 +68,47 @@ package final class JobDatabase {
 // MARK: - Jobs
 
 extension JobDatabase {
-    /// Writes a job's state and log, and drops the oldest ended jobs over the limit.
-    package func save(_ record: Record) throws(DatabaseError) {
+    /// Writes a job's state and log, remembers its result if there is one, and drops the oldest ended jobs over the limit.
+    package func save(_ record: Record, result: Memory? = nil) throws(DatabaseError) {
+        try inTransaction { (connection) throws(DatabaseError) in
+            try connection.run(
+                "INSERT OR REPLACE INTO jobs VALUES(?,?,?,?,?)",
+                .text(record.status.id.description),
+                .integer(record.status.state.isFinal ? 1 : 0),
+                .integer(record.usesRememberedOutputs ? 1 : 0),
+                .blob(record.status.dagCBOR.encoded()),
+                .blob(DagCBOR.array(record.log.map(\.dagCBOR)).encoded())
+            )
+            if let result { try insert(result, turn: try turn(connection), into: connection) }
+            guard record.status.state.isFinal else { return }
+            try connection.run(
+                """
+                DELETE FROM jobs WHERE is_final = 1 AND id <= (
+                    SELECT id FROM jobs WHERE is_final = 1 ORDER BY id DESC LIMIT 1 OFFSET ?)
+                """,
+                .integer(Int64(JobLimits.maxEndedJobs))
+            )
+        }
+    }
+
+    private func inTransaction<T>(
+        _ body: (Connection) throws(DatabaseError) -> T
+    ) throws(DatabaseError) -> T {
         let connection = try open()
-        try connection.run(
-            "INSERT OR REPLACE INTO jobs VALUES(?,?,?,?,?)",
-            .text(record.status.id.description),
-            .integer(record.status.state.isFinal ? 1 : 0),
-            .integer(record.usesRememberedOutputs ? 1 : 0),
-            .blob(record.status.dagCBOR.encoded()),
-            .blob(DagCBOR.array(record.log.map(\.dagCBOR)).encoded())
-        )
-        guard record.status.state.isFinal else { return }
-        try connection.run(
-            """
-            DELETE FROM jobs WHERE is_final = 1 AND id <= (
-                SELECT id FROM jobs WHERE is_final = 1 ORDER BY id DESC LIMIT 1 OFFSET ?)
-            """,
-            .integer(Int64(JobLimits.maxEndedJobs))
-        )
+        try connection.execute("BEGIN IMMEDIATE")
+        do throws(DatabaseError) {
+            let value = try body(connection)
+            try connection.execute("COMMIT")
+            return value
+        } catch {
+            connection.rollback()
+            throw error
+        }
+    }
+
+    /// A number above every one given before: the order of use.
+    private func turn(_ connection: Connection) throws(DatabaseError) -> Int64 {
+        (try connection.integer("SELECT max(used) FROM remembered") ?? 0) + 1
     }
 
     /// One job; `nil` when it is not known.
@@ -115,7 +138,9 @@ extension JobDatabase {
 extension JobDatabase.Record {
     fileprivate init?(_ row: Statement) {
         // A row that another version wrote is passed over, not fatal.
-        guard let value = try? DagCBOR(decoding: row.bytes(0)), let status = JobStatus(value) else { return nil }
+        guard let value = try? DagCBOR(decoding: row.bytes(0)), let status = JobStatus(value) else {
+            return nil
+        }
         self.status = status
         usesRememberedOutputs = row.integer(1) != 0
         let lines = try? DagCBOR(decoding: row.bytes(2))
@@ -147,7 +172,7 @@ extension JobDatabase {
     /// What is remembered under `key`.
     package func value(of key: TaskKey) throws(DatabaseError) -> RememberedRun? {
         try open().rows(
-            "SELECT root, reads_on, byte_count, counters FROM remembered WHERE key = ?",
+            "SELECT root, reads_on, byte_count, counters, task_count FROM remembered WHERE key = ?",
             .blob(key.digest),
             row: RememberedRun.init
         ).first ?? nil
@@ -157,35 +182,30 @@ extension JobDatabase {
     ///
     /// - Returns: the keys that were forgotten, whose pins can go.
     package func remember(_ memories: [Memory], byteLimit: UInt64) throws(DatabaseError) -> [TaskKey] {
-        let connection = try open()
-        try connection.execute("BEGIN IMMEDIATE")
-        do throws(DatabaseError) {
-            let turn = (try connection.integer("SELECT max(used) FROM remembered") ?? 0) + 1
+        try inTransaction { (connection) throws(DatabaseError) in
+            let turn = try turn(connection)
             for memory in memories { try insert(memory, turn: turn, into: connection) }
-            let forgotten = try evict(over: byteLimit, from: connection)
-            try connection.execute("COMMIT")
-            return forgotten
-        } catch {
-            connection.rollback()
-            throw error
+            return try evict(over: byteLimit, from: connection)
         }
     }
 
     private func insert(_ memory: Memory, turn: Int64, into connection: Connection) throws(DatabaseError) {
         var root: SQLValue = .null
-        var (readsOn, byteCount, counters) = (0, UInt64(0), TaskCounters())
+        var (readsOn, byteCount, taskCount, counters) = (0, UInt64(0), 0, TaskCounters())
         switch memory.value {
         case .run(let output):
-            (root, byteCount, counters) = (.blob(output.root.bytes), output.byteCount, output.counters)
+            root = .blob(output.root.bytes)
+            (byteCount, taskCount, counters) = (output.byteCount, output.taskCount, output.counters)
         case .readsOn(let count): readsOn = count
         }
         try connection.run(
-            "INSERT OR REPLACE INTO remembered VALUES(?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO remembered VALUES(?,?,?,?,?,?,?,?)",
             .blob(memory.key.digest),
             .blob(memory.context.digest),
             root,
             .integer(Int64(readsOn)),
             .integer(Int64(byteCount)),
+            .integer(Int64(taskCount)),
             .blob(counters.dagCBOR.encoded()),
             .integer(turn)
         )
@@ -211,10 +231,8 @@ extension JobDatabase {
 
     /// Counts these keys as used now.
     package func touch(_ keys: [TaskKey]) throws(DatabaseError) {
-        let connection = try open()
-        try connection.execute("BEGIN IMMEDIATE")
-        do throws(DatabaseError) {
-            let turn = (try connection.integer("SELECT max(used) FROM remembered") ?? 0) + 1
+        try inTransaction { (connection) throws(DatabaseError) in
+            let turn = try turn(connection)
             for key in keys {
                 try connection.run(
                     "UPDATE remembered SET used = ? WHERE key = ?",
@@ -222,10 +240,6 @@ extension JobDatabase {
                     .blob(key.digest)
                 )
             }
-            try connection.execute("COMMIT")
-        } catch {
-            connection.rollback()
-            throw error
         }
     }
 
@@ -249,6 +263,13 @@ extension RememberedRun {
         }
         guard let root = try? CID(bytes: row.bytes(0)) else { return nil }
         let counters = (try? DagCBOR(decoding: row.bytes(3))).map(TaskCounters.init) ?? TaskCounters()
-        self = .run(RememberedOutput(root: root, byteCount: UInt64(row.integer(2)), counters: counters))
+        self = .run(
+            RememberedOutput(
+                root: root,
+                byteCount: UInt64(clamping: row.integer(2)),
+                taskCount: Int(row.integer(4)),
+                counters: counters
+            )
+        )
     }
 }

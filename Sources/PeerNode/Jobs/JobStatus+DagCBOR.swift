@@ -72,7 +72,9 @@ extension PhaseProgress {
 
 extension PhaseTiming {
     fileprivate init?(_ value: DagCBOR) {
-        guard let parts = value.elements, parts.count == 2, case .float(let seconds) = parts[1] else { return nil }
+        guard let parts = value.elements, parts.count == 2, case .float(let seconds) = parts[1] else {
+            return nil
+        }
         guard let phase = parts[0].text.flatMap(JobPhase.init) else { return nil }
         self.init(phase: phase, seconds: seconds)
     }
@@ -106,7 +108,9 @@ extension AttemptFailure {
     }
 
     fileprivate init?(_ value: DagCBOR) {
-        guard let fields = value.entries, let phase = fields["phase"]?.text.flatMap(JobPhase.init) else { return nil }
+        guard let fields = value.entries, let phase = fields["phase"]?.text.flatMap(JobPhase.init) else {
+            return nil
+        }
         self.init(
             worker: fields["worker"]?.text ?? "",
             phase: phase,

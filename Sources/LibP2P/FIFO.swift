@@ -1,0 +1,54 @@
+/// A first-in first-out queue with constant-time ends, for machines that may not use more than an array.
+struct FIFO<Element: Sendable>: Sendable {
+    private var elements: [Element?] = []
+    private var head = 0
+
+    var count: Int { elements.count - head }
+    var isEmpty: Bool { head == elements.count }
+
+    mutating func append(_ element: Element) {
+        elements.append(element)
+    }
+
+    mutating func popFirst() -> Element? {
+        guard head < elements.count else { return nil }
+        let element = elements[head]
+        elements[head] = nil
+        head += 1
+        reclaim()
+        return element
+    }
+
+    /// Lets the caller change the first element, and drop it by answering `false`.
+    mutating func updateFirst(_ body: (inout Element) -> Bool) {
+        guard head < elements.count, var element = elements[head] else { return }
+        elements[head] = nil
+        if body(&element) {
+            elements[head] = element
+        } else {
+            head += 1
+            reclaim()
+        }
+    }
+
+    /// Lets the caller change the last element; `false` when there is none, or the caller answers so.
+    mutating func updateLast(_ body: (inout Element) -> Bool) -> Bool {
+        guard head < elements.count, let index = elements.indices.last, var element = elements[index] else {
+            return false
+        }
+        elements[index] = nil
+        let isChanged = body(&element)
+        elements[index] = element
+        return isChanged
+    }
+
+    private mutating func reclaim() {
+        if head == elements.count {
+            elements.removeAll(keepingCapacity: true)
+            head = 0
+        } else if head >= 64, head > elements.count / 2 {
+            elements.removeFirst(head)
+            head = 0
+        }
+    }
+}
