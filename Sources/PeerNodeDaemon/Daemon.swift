@@ -122,7 +122,7 @@ enum Daemon {
         ready: () -> Void
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await node.run() }
+            group.addTask { await node.run() }
             group.addTask { await server.run() }
             group.addTask { await signals.wait() }
             ready()

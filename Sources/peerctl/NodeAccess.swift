@@ -27,7 +27,7 @@ extension Invocation {
         let access = NodeAccess(service: node, local: node)
         guard runsJobs else { return try await body(access) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await node.run() }
+            group.addTask { await node.run() }
             do { try await body(access) } catch {
                 await node.stop()
                 throw error

@@ -45,6 +45,7 @@ enum RepositoryCommands {
             }
             if isJSON { call.print(["done": report.json]) }
             else if !isQuiet {
+                call.streams.flush()
                 call.streams.note("removed \(report.removedCount) blocks, \(ByteSize.format(report.removedByteCount))")
             }
         }

@@ -193,9 +193,7 @@ extension LocalNode {
         try await onStore { store in
             let ingest = try store.makeIngest()
             do {
-                try DAGWalk.forEach(cid, in: store) { block, _ in
-                    guard try ingest.protect(block) else { throw NodeError(.notFound, "block \(block) is not in the store") }
-                }
+                try ingest.protectDAG(cid, in: store)
                 let old = try store.pins().filter { $0.root == cid && $0.name == cid.description && !name.isEmpty }
                 try ingest.pin([Pin(PinInfo(cid: cid, name: name))], closing: true)
                 for pin in old { _ = try store.unpin(pin.name) }
@@ -252,7 +250,7 @@ extension LocalNode {
             return VerificationReport(
                 checkedCount: UInt64(report.checkedBlockCount),
                 corrupt: report.corrupt.map { CID(codec: .raw, multihash: $0) },
-                missing: try DAGWalk.missing(under: try store.pins().map(\.root), in: store)
+                missing: try BlockWalk.missing(under: try store.pins().map(\.root), in: store)
             )
         }
     }

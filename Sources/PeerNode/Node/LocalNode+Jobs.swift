@@ -31,7 +31,7 @@ extension LocalNode {
     public func jobLog(_ id: JobID) async throws -> [JobLogEntry] { try await asking { try await $0.log(of: id) } }
 
     private func asking<Value: Sendable>(_ body: (JobService) async throws -> Value) async throws -> Value {
-        do { return try await body(try jobService()) } catch { throw NodeError.wrap(error) }
+        do { return try await body(jobService()) } catch { throw NodeError.wrap(error) }
     }
 }
 

@@ -55,7 +55,7 @@ public final class LocalNode: NodeService {
     }
 
     /// Executes jobs until `stop` is called or the task is cancelled.
-    public func run() async throws { await (try jobService()).run() }
+    public func run() async { await jobService().run() }
 
     /// Lets running attempts end early; unfinished jobs are resumed by the next daemon.
     public func stop() async {
@@ -69,24 +69,20 @@ public final class LocalNode: NodeService {
     }
 
     /// The jobs of this node, whose database is opened at the first use: most commands never need it.
-    func jobService() throws(NodeError) -> JobService {
-        do {
-            return try service.withLock { service in
-                if let service { return service }
-                let made = try JobService(
-                    store: store,
-                    configuration: JobConfiguration(
-                        databasePath: home.jobDatabase,
-                        slots: options.slots,
-                        memoryByteCount: options.memory,
-                        resumesJobs: options.isDaemon
-                    )
+    func jobService() -> JobService {
+        service.withLock { service in
+            if let service { return service }
+            let made = JobService(
+                store: store,
+                configuration: JobConfiguration(
+                    databasePath: home.jobDatabase,
+                    slots: options.slots,
+                    memoryByteCount: options.memory,
+                    resumesJobs: options.isDaemon
                 )
-                service = made
-                return made
-            }
-        } catch {
-            throw NodeError.wrap(error)
+            )
+            service = made
+            return made
         }
     }
 

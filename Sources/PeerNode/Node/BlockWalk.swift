@@ -2,7 +2,7 @@ internal import BlockStore
 internal import Multiformats
 
 /// Walks over the distinct blocks of a DAG.
-enum DAGWalk {
+enum BlockWalk {
     /// Calls `body` once for every block under `root`, parents first.
     ///
     /// Memory grows with the number of distinct blocks: about a hundred bytes each.
