@@ -4,6 +4,7 @@ public import Multiformats
 // MARK: - Adding
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
         let settings: ImportSettings =
             switch profile {
@@ -15,18 +16,23 @@ extension LocalNode {
         return try adds.begin(ingest, settings, now: LocalNode.now())
     }
 
+    /// As `NodeService` says.
     public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
             let builder = FileBuilder(ingest: add.ingest, settings: add.settings)
             while try builder.fill({ try source.read(into: $0) }) {}
             if let expected = source.byteCount, builder.byteCount != expected {
-                throw NodeError(.file, "the file changed while it was added: \(builder.byteCount) of \(expected) bytes")
+                throw NodeError(
+                    .file,
+                    "the file changed while it was added: \(builder.byteCount) of \(expected) bytes"
+                )
             }
             return AddedNode(try builder.finish())
         }
     }
 
+    /// As `NodeService` says.
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
@@ -35,13 +41,17 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
-            AddedNode(try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings))
+            AddedNode(
+                try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings)
+            )
         }
     }
 
+    /// As `NodeService` says.
     public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
         let add = try adds.end(session)
         try await onStore { _ in
@@ -54,6 +64,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
         let add = try adds.end(session)
         try await onStore { _ in try add.ingest.abandon() }
@@ -82,10 +93,12 @@ extension Pin {
 // MARK: - Reading
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func resolve(_ path: ContentPath) async throws -> ContentInfo {
         try await onStore { try LocalNode.info(try LocalNode.follow(path, in: $0), in: $0) }
     }
 
+    /// As `NodeService` says.
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
         try await onStore { store in
             let cid = try LocalNode.follow(path, in: store)
@@ -97,6 +110,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func read(
         _ path: ContentPath,
         offset: UInt64,
@@ -107,7 +121,10 @@ extension LocalNode {
             let cid = try LocalNode.follow(path, in: store)
             let kind = try LocalNode.info(cid, in: store).kind
             guard kind == .file else {
-                throw NodeError(.invalidArgument, "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))")
+                throw NodeError(
+                    .invalidArgument,
+                    "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))"
+                )
             }
             try FileReader(cid, in: store).forEachPiece(from: offset, length: length) { try sink($0) }
         }
@@ -127,7 +144,11 @@ extension LocalNode {
     /// What a block is; raw blocks are files.
     private static func info(_ cid: CID, in store: any BlockStore) throws(BlockStoreError) -> ContentInfo {
         guard let byteCount = try store.byteCount(of: cid) else {
-            throw BlockStoreError(.notFound, "block \(cid) is not in the store; no peer is connected that could have it", cid: cid)
+            throw BlockStoreError(
+                .notFound,
+                "block \(cid) is not in the store; no peer is connected that could have it",
+                cid: cid
+            )
         }
         switch cid.codec {
         case .raw: return ContentInfo(cid: cid, kind: .file, size: UInt64(byteCount))
@@ -152,7 +173,7 @@ extension LocalNode {
         do throws(BlockStoreError) {
             let info = try info(link.cid, in: store)
             return ContentEntry(name: name, cid: link.cid, size: info.size, kind: info.kind)
-        } catch where error.code == .notFound || error.code == .unsupported {
+        } catch  where error.code == .notFound || error.code == .unsupported {
             let kind: ContentKind = link.cid.codec == .raw ? .file : .other
             return ContentEntry(name: name, cid: link.cid, size: link.totalByteCount, kind: kind)
         }
@@ -162,8 +183,10 @@ extension LocalNode {
 // MARK: - Blocks and DAGs
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func block(_ cid: CID) async throws -> [UInt8] { try await onStore { try $0.block(cid) } }
 
+    /// As `NodeService` says.
     public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
         try await onStore { store in
             let ingest = try store.makeIngest()
@@ -174,6 +197,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func blockInfo(_ cid: CID) async throws -> BlockInfo {
         try await onStore { store in
             guard let byteCount = try store.byteCount(of: cid) else {
@@ -183,18 +207,22 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func removeBlock(_ cid: CID) async throws { try await onStore { try $0.remove(cid) } }
 }
 
 // MARK: - Pins and the repository
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
         try await onStore { store in
             let ingest = try store.makeIngest()
             do {
                 try ingest.protectDAG(cid, in: store)
-                let old = try store.pins().filter { $0.root == cid && $0.name == cid.description && !name.isEmpty }
+                let old = try store.pins().filter {
+                    $0.root == cid && $0.name == cid.description && !name.isEmpty
+                }
                 try ingest.pin([Pin(PinInfo(cid: cid, name: name))], closing: true)
                 for pin in old { _ = try store.unpin(pin.name) }
             } catch {
@@ -204,20 +232,27 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
             let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
-            guard !names.isEmpty else { throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is") }
+            guard !names.isEmpty else {
+                throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
+            }
             for name in names { _ = try store.unpin(name) }
         }
     }
 
+    /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try await onStore { store in
-            try store.pins().map { PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name) }
+            try store.pins().map {
+                PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name)
+            }
         }
     }
 
+    /// As `NodeService` says.
     public func repositoryStatistics() async throws -> RepositoryStatistics {
         let path = home.path
         return try await onStore { store in
@@ -233,7 +268,10 @@ extension LocalNode {
         }
     }
 
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport {
+    /// As `NodeService` says.
+    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
+    {
         try await onStore { store in
             // A reader that goes away does not stop the collection; there is no one to tell.
             let report = try store.collectGarbage { try? removed(CID(codec: .raw, multihash: $0)) }
@@ -244,7 +282,10 @@ extension LocalNode {
         }
     }
 
-    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport {
+    /// As `NodeService` says.
+    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
+        -> VerificationReport
+    {
         try await onStore { store in
             let report = try store.verify { if $0 % 1024 == 0 { try? progress(UInt64($0)) } }
             return VerificationReport(
