@@ -1,16 +1,23 @@
 /// A first-in first-out queue with constant-time ends, for machines that may not use more than an array.
-struct FIFO<Element: Sendable>: Sendable {
+package struct FIFO<Element: Sendable>: Sendable {
     private var elements: [Element?] = []
     private var head = 0
 
-    var count: Int { elements.count - head }
-    var isEmpty: Bool { head == elements.count }
+    /// An empty queue.
+    package init() {}
 
-    mutating func append(_ element: Element) {
+    /// Elements waiting.
+    package var count: Int { elements.count - head }
+    /// Whether none waits.
+    package var isEmpty: Bool { head == elements.count }
+
+    /// Adds an element at the end.
+    package mutating func append(_ element: Element) {
         elements.append(element)
     }
 
-    mutating func popFirst() -> Element? {
+    /// Takes the first element.
+    package mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]
         elements[head] = nil
@@ -20,7 +27,7 @@ struct FIFO<Element: Sendable>: Sendable {
     }
 
     /// Lets the caller change the first element, and drop it by answering `false`.
-    mutating func updateFirst(_ body: (inout Element) -> Bool) {
+    package mutating func updateFirst(_ body: (inout Element) -> Bool) {
         guard head < elements.count, var element = elements[head] else { return }
         elements[head] = nil
         if body(&element) {
@@ -32,7 +39,7 @@ struct FIFO<Element: Sendable>: Sendable {
     }
 
     /// Lets the caller change the last element; `false` when there is none, or the caller answers so.
-    mutating func updateLast(_ body: (inout Element) -> Bool) -> Bool {
+    package mutating func updateLast(_ body: (inout Element) -> Bool) -> Bool {
         guard head < elements.count, let index = elements.indices.last, var element = elements[index] else {
             return false
         }

@@ -155,7 +155,11 @@ final class ScratchFolder: Sendable {
         let ingest = try store.makeIngest()
         let file = try addFile(VectorInputs.xorshift(8, 300_000), ingest)
         try ingest.pin("file", file.cid, closing: true)
-        let leaf = try #require(try { var all = try store.leaves(of: file.cid); return try all.next() }())
+        let leaf = try #require(
+            try {
+                var all = try store.leaves(of: file.cid); return try all.next()
+            }()
+        )
         let pinned = #expect(throws: BlockStoreError.self) { try store.remove(leaf.cid) }
         #expect(pinned?.code == .pinned)
         _ = try store.unpin("file")
@@ -207,9 +211,11 @@ final class ScratchFolder: Sendable {
     @Test(arguments: [1, 2, 3, 4] as [UInt64])
     func killLosesNothingAcknowledged(_ seed: UInt64) throws {
         let build = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-        let worker = [build, URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../.build/debug")]
-            .map { $0.appending(path: "CrashWorker") }
-            .first { FileManager.default.fileExists(atPath: $0.path) }
+        let worker = [
+            build, URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../.build/debug"),
+        ]
+        .map { $0.appending(path: "CrashWorker") }
+        .first { FileManager.default.fileExists(atPath: $0.path) }
         let process = Process()
         process.executableURL = worker
         process.arguments = [folder.database, "\(seed)"]

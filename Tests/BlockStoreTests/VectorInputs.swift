@@ -7,7 +7,8 @@ enum VectorInputs {
 
     /// Where the CAR fixtures lie, if they are on this machine.
     static let fixtures: URL? = {
-        let beside = folder.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let beside = folder.deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "shared/vectors/fixtures")
         let named = ProcessInfo.processInfo.environment["PEERNODE_FIXTURES"].map { URL(filePath: $0) }
         return [named, beside].compactMap { $0 }.first { FileManager.default.fileExists(atPath: $0.path) }
@@ -15,7 +16,9 @@ enum VectorInputs {
 
     static func fixture(_ path: String) -> [UInt8]? {
         guard let name = path.split(separator: "/").last else { return nil }
-        return fixtures.flatMap { try? Data(contentsOf: $0.appending(path: String(name))) }.map { [UInt8]($0) }
+        return fixtures.flatMap { try? Data(contentsOf: $0.appending(path: String(name))) }.map {
+            [UInt8]($0)
+        }
     }
 
     static func bytes(_ input: [String: Any]) -> [UInt8] {
@@ -26,10 +29,12 @@ enum VectorInputs {
         case "hex": return unhex(input["value"] as? String ?? "")
         case "repeat":
             let pattern = unhex(input["hex"] as? String ?? "")
-            return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-                for index in 0..<size { buffer[index] = pattern[index % pattern.count] }
-                count = size
-            }
+            // Whole tiles at a time: byte by byte takes minutes in a debug build.
+            var bytes: [UInt8] = []
+            let tile = [[UInt8]](repeating: pattern, count: 65_536).flatMap { $0 }
+            while bytes.count < size { bytes += tile }
+            bytes.removeLast(bytes.count - size)
+            return bytes
         case "xorshift64": return xorshift(UInt64(seed), size)
         case "chacha20": return ChaCha20(seed: input["seed"] as? String ?? "").read(size)
         case "go-math-rand": return GoRandom(seed: seed).read(size)
@@ -51,7 +56,7 @@ enum VectorInputs {
             x ^= x << 17
             words[index] = x.littleEndian
         }
-        return words.withUnsafeBytes { Array($0.prefix(size)) }
+        return words.withUnsafeBytes { [UInt8](UnsafeRawBufferPointer(rebasing: $0[..<size])) }
     }
 }
 
@@ -61,7 +66,8 @@ struct ChaCha20 {
 
     init(seed: String) {
         let digest = SHA256.hash(Array(seed.utf8))
-        key = (0..<8).map { word in (0..<4).reduce(0) { $0 | UInt32(digest[word * 4 + $1]) << UInt32($1 * 8) } }
+        key = (0..<8).map { word in (0..<4).reduce(0) { $0 | UInt32(digest[word * 4 + $1]) << UInt32($1 * 8) }
+        }
     }
 
     func read(_ size: Int) -> [UInt8] {
@@ -69,7 +75,9 @@ struct ChaCha20 {
         bytes.reserveCapacity(size + 64)
         var counter: UInt32 = 0
         while bytes.count < size {
-            for word in block(counter) { for shift in 0..<4 { bytes.append(UInt8(word >> UInt32(shift * 8) & 0xff)) } }
+            for word in block(counter) {
+                for shift in 0..<4 { bytes.append(UInt8(word >> UInt32(shift * 8) & 0xff)) }
+            }
             counter += 1
         }
         return Array(bytes.prefix(size))
@@ -79,7 +87,9 @@ struct ChaCha20 {
         let start = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574] + key + [counter, 0, 0, 0]
         var state = start
         func quarter(_ a: Int, _ b: Int, _ c: Int, _ d: Int) {
-            for (x, y, z, turn) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] as [(Int, Int, Int, UInt32)] {
+            for (x, y, z, turn) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)]
+                as [(Int, Int, Int, UInt32)]
+            {
                 state[x] = state[x] &+ state[y]
                 let mixed = state[z] ^ state[x]
                 state[z] = mixed << turn | mixed >> (32 - turn)
@@ -123,7 +133,9 @@ struct GoRandom {
         while bytes.count < size {
             var next = last
             for k in 0..<607 { next[k] = last[k] &+ (k < 273 ? last[k + 334] : next[k - 273]) }
-            for word in next { for shift in 0..<7 { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift * 8))) } }
+            for word in next {
+                for shift in 0..<7 { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift * 8))) }
+            }
             last = next
         }
         return Array(bytes.prefix(size))

@@ -30,7 +30,8 @@ struct Equivalence: CustomTestStringConvertible, Sendable {
     }
 
     private static let words = "for f in *; do tr -s '[:space:]' '\\n' < $f; echo; done | sed '/^$/d'"
-    private static let crlfLines = "for f in *; do sed -z 's/\\r\\n/\\n/g' $f; tail -c1 $f | grep -q . && echo; done"
+    private static let crlfLines =
+        "for f in *; do sed -z 's/\\r\\n/\\n/g' $f; tail -c1 $f | grep -q . && echo; done"
     private static let swap = "sed -E 's/^ *([0-9]+) (.*)$/\\2\\t\\1/'"
 
     static let all: [Equivalence] = [
@@ -69,11 +70,15 @@ struct Equivalence: CustomTestStringConvertible, Sendable {
         ),
         Equivalence(map: "grep", arguments: ["pattern": "a+b"], pipeline: "grep -a -h -P 'a+b' * | sort"),
         Equivalence(
-            map: "grep", arguments: ["pattern": "^(b|c).*a\\s*$"], pipeline: "grep -a -h -P '^(b|c).*a\\s*$' * | sort"
+            map: "grep",
+            arguments: ["pattern": "^(b|c).*a\\s*$"],
+            pipeline: "grep -a -h -P '^(b|c).*a\\s*$' * | sort"
         ),
         Equivalence(map: "grep", arguments: ["pattern": "^$"], pipeline: "grep -a -h -P '^$' * | sort"),
         Equivalence(
-            map: "grep", arguments: ["pattern": "\\xe2\\x82|abc"], pipeline: "grep -a -h -P '\\xe2\\x82|abc' * | sort"
+            map: "grep",
+            arguments: ["pattern": "\\xe2\\x82|abc"],
+            pipeline: "grep -a -h -P '\\xe2\\x82|abc' * | sort"
         ),
         Equivalence(
             map: "grep",
@@ -109,14 +114,21 @@ struct BuiltInEquivalenceTests {
             job.leafByteCount = leaf
             job.groupLeafCount = group
             let merged = try job.run(files).merged
-            #expect(merged == expected, "R \(reduceCount), leaves of \(leaf): \(difference(merged, expected))")
+            #expect(
+                merged == expected,
+                "R \(reduceCount), leaves of \(leaf): \(difference(merged, expected))"
+            )
         }
     }
 
     private func difference(_ one: [UInt8], _ other: [UInt8]) -> String {
-        let at = zip(one, other).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? min(one.count, other.count)
+        let at =
+            zip(one, other).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+            ?? min(one.count, other.count)
         let from = max(0, at - 40)
-        func show(_ bytes: [UInt8]) -> String { String(decoding: bytes.dropFirst(from).prefix(100), as: UTF8.self) }
+        func show(_ bytes: [UInt8]) -> String {
+            String(decoding: bytes.dropFirst(from).prefix(100), as: UTF8.self)
+        }
         return "at \(at): \(show(one).debugDescription) is not \(show(other).debugDescription)"
     }
 }

@@ -14,7 +14,7 @@ struct TextGenerator {
 
     /// A text of about `byteCount` bytes.
     ///
-    /// - Parameter isBinary: with NULs, control characters, bytes that are no UTF-8, tabs, `\v` and `\f`.
+    /// A binary one has NULs, control characters, bytes that are no UTF-8, `\v` and `\f` as well.
     mutating func text(byteCount: Int, isBinary: Bool) -> [UInt8] {
         var text: [UInt8] = []
         while text.count < byteCount {
@@ -39,5 +39,7 @@ struct TextGenerator {
         return (0..<length).map { _ in UInt8(0x61 + below(3)) }
     }
 
-    private mutating func longWord() -> [UInt8] { [UInt8](repeating: UInt8(0x61 + below(3)), count: 50 + below(300)) }
+    private mutating func longWord() -> [UInt8] {
+        [UInt8](repeating: UInt8(0x61 + below(3)), count: 50 + below(300))
+    }
 }

@@ -55,7 +55,9 @@ public struct CARReader {
         }
         let block = section[count...]
         do throws(BlockStoreError) {
-            try Array(block).withBytes { (buffer) throws(BlockStoreError) in try Verification.check(cid, buffer) }
+            try Array(block).withBytes { (buffer) throws(BlockStoreError) in
+                try Verification.check(cid, buffer)
+            }
         } catch {
             // A hash that cannot be checked here is the importer's to refuse, not damage.
             if error.code == .unsupported { return (cid, block, offset) }
@@ -70,12 +72,18 @@ public struct CARReader {
     private mutating func readVersion2Header() throws {
         version = 2
         _ = try source.take(Self.version2Pragma.count)
-        guard let head = try source.take(40) else { throw damage(source.offset, "the version 2 header is cut short") }
+        guard let head = try source.take(40) else {
+            throw damage(source.offset, "the version 2 header is cut short")
+        }
         let number = { (at: Int) in (0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64(head[at + $1]) } }
         let start = number(16)
         let (end, overflows) = start.addingReportingOverflow(number(24))
-        guard !overflows, start >= source.offset else { throw damage(27, "the payload's place is impossible") }
-        guard try source.skip(to: start) else { throw damage(source.offset, "the file ends before its payload") }
+        guard !overflows, start >= source.offset else {
+            throw damage(27, "the payload's place is impossible")
+        }
+        guard try source.skip(to: start) else {
+            throw damage(source.offset, "the file ends before its payload")
+        }
         self.end = end
     }
 
@@ -90,7 +98,9 @@ public struct CARReader {
         guard case .map(let entries) = header, entries["version"] == .unsigned(1) else {
             throw damage(offset, "the header is not one of version 1")
         }
-        guard case .array(let links)? = entries["roots"] else { throw damage(offset, "the header names no roots") }
+        guard case .array(let links)? = entries["roots"] else {
+            throw damage(offset, "the header names no roots")
+        }
         return try links.map { link in
             guard case .link(let cid) = link else { throw damage(offset, "a root is not a link") }
             return cid
@@ -99,7 +109,9 @@ public struct CARReader {
 
     private mutating func readSection(limit: Int) throws -> [UInt8] {
         let offset = source.offset
-        guard let count = try source.takeVarint(), count > 0 else { throw damage(offset, "a section has no length") }
+        guard let count = try source.takeVarint(), count > 0 else {
+            throw damage(offset, "a section has no length")
+        }
         guard count <= UInt64(limit) else { throw damage(offset, "a section of \(count) bytes is too long") }
         guard let bytes = try source.take(Int(count)) else {
             throw damage(offset, "the file ends inside a section of \(count) bytes")
@@ -140,7 +152,9 @@ private struct ByteSource {
     mutating func takeVarint() throws -> UInt64? {
         _ = try require(Varint.maxByteCount)
         // Any fault means the same to the caller: no length here.
-        guard let (value, count) = try? Varint.decode(buffer[start...].prefix(Varint.maxByteCount)) else { return nil }
+        guard let (value, count) = try? Varint.decode(buffer[start...].prefix(Varint.maxByteCount)) else {
+            return nil
+        }
         advance(count)
         return value
     }

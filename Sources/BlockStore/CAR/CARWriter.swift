@@ -30,7 +30,8 @@ public enum CARWriter {
 
     /// The first section of a CAR.
     static func header(roots: [CID]) -> [UInt8] {
-        let header = DagCBOR.map(["roots": .array(roots.map { .link($0) }), "version": .unsigned(1)]).encoded()
+        let header = DagCBOR.map(["roots": .array(roots.map { .link($0) }), "version": .unsigned(1)])
+            .encoded()
         return Varint.encode(UInt64(header.count)) + header
     }
 }

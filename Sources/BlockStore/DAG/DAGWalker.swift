@@ -59,7 +59,9 @@ public struct DAGWalker {
         }
         guard step.depth < Self.maxDepth else { throw .badNode(cid, "the DAG is nested too deeply") }
         let links: [CID]
-        do { links = try store.withBlock(cid) { try DAGLinks.links(of: cid, $0) } } catch { throw .wrap(error) }
+        do { links = try store.withBlock(cid) { try DAGLinks.links(of: cid, $0) } } catch {
+            throw .wrap(error)
+        }
         return links.map { Step(cid: $0, parent: cid, depth: step.depth + 1) }
     }
 
@@ -130,7 +132,9 @@ struct CompletenessWalk {
         if let missing = try firstMissing([root]) { throw .notFound(missing) }
         while let place = stack.popLast() {
             guard DAGLinks.mayHaveLinks(place.cid) else { continue }
-            guard place.depth < DAGWalker.maxDepth else { throw .badNode(place.cid, "the DAG is nested too deeply") }
+            guard place.depth < DAGWalker.maxDepth else {
+                throw .badNode(place.cid, "the DAG is nested too deeply")
+            }
             let children = try children(of: place).filter { seen.insert($0.cid).inserted }
             if let missing = try firstMissing(children.map(\.cid)) {
                 let offset = children.first { $0.cid == missing }?.offset
@@ -152,7 +156,9 @@ struct CompletenessWalk {
                         return Place(cid: child.cid, offset: offset, depth: depth)
                     }
                 }
-                return try DAGLinks.links(of: place.cid, bytes).map { Place(cid: $0, offset: nil, depth: depth) }
+                return try DAGLinks.links(of: place.cid, bytes).map {
+                    Place(cid: $0, offset: nil, depth: depth)
+                }
             }
         } catch {
             throw .wrap(error)

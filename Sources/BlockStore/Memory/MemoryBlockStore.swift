@@ -202,7 +202,9 @@ private final class MemoryIngest: IngestBackend {
 
     func protect(_ multihashes: [Multihash]) -> Int? {
         store.state.withLock { state in
-            for multihash in multihashes where state.blocks[multihash] != nil { state.share(multihash, lease) }
+            for multihash in multihashes where state.blocks[multihash] != nil {
+                state.share(multihash, lease)
+            }
             return multihashes.firstIndex { state.blocks[$0] == nil }
         }
     }

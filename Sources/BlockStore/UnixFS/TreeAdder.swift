@@ -95,7 +95,10 @@ public struct TreeAdder {
         case S_IFLNK: node = try addSymlink(path, name)
         case S_IFDIR: node = try addDirectory(path, name, depth, added, progress)
         default:
-            throw BlockStoreError(.specialFile, "\(name) is a socket, pipe or device; only files can be added")
+            throw BlockStoreError(
+                .specialFile,
+                "\(name) is a socket, pipe or device; only files can be added"
+            )
         }
         added(name, node)
         return node
@@ -123,7 +126,9 @@ public struct TreeAdder {
         var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let count = path.withCString { path in
             target.withUnsafeMutableBytes { buffer in
-                buffer.baseAddress.map { readlink(path, $0.assumingMemoryBound(to: CChar.self), buffer.count) } ?? -1
+                buffer.baseAddress.map {
+                    readlink(path, $0.assumingMemoryBound(to: CChar.self), buffer.count)
+                } ?? -1
             }
         }
         guard count >= 0 else { throw Self.failure("read", name, errno) }
@@ -144,14 +149,18 @@ public struct TreeAdder {
         var entries: [(name: [UInt8], node: ImportedNode)] = []
         for entry in try names(path, name) where options.includesHidden || entry[0] != UInt8(ascii: ".") {
             let shown = name + "/" + String(decoding: entry, as: UTF8.self)
-            entries.append((entry, try add(path + [UInt8(ascii: "/")] + entry, shown, depth + 1, added, progress)))
+            entries.append(
+                (entry, try add(path + [UInt8(ascii: "/")] + entry, shown, depth + 1, added, progress))
+            )
         }
         return try DirectoryBuilder.directory(entries, into: ingest, settings: settings)
     }
 
     /// The names in a directory, sorted bytewise.
     private func names(_ path: [UInt8], _ name: String) throws(BlockStoreError) -> [[UInt8]] {
-        guard let directory = path.withCString({ opendir($0) }) else { throw Self.failure("open", name, errno) }
+        guard let directory = path.withCString({ opendir($0) }) else {
+            throw Self.failure("open", name, errno)
+        }
         defer { closedir(directory) }
         var names: [[UInt8]] = []
         while true {

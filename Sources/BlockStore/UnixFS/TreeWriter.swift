@@ -46,7 +46,9 @@ public struct TreeWriter {
             let made = target.withCString { target in name.withCString { symlinkat(target, directory, $0) } }
             guard made == 0 else { throw failure("make", shown, errno) }
         case .directory:
-            guard depth < Self.maxDepth else { throw BlockStoreError(.badPath, "\(shown) is nested too deeply") }
+            guard depth < Self.maxDepth else {
+                throw BlockStoreError(.badPath, "\(shown) is nested too deeply")
+            }
             try writeDirectory(cid, name, in: directory, shown: shown, depth: depth)
         }
     }

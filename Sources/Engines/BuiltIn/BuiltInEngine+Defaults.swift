@@ -3,8 +3,11 @@ public import MRProtocol
 extension BuiltInEngine {
     /// What a job does unless the user says otherwise.
     public struct Defaults: Hashable, Sendable {
+        /// The combine, or `nil` for none.
         public var combine: String?
+        /// The reduce.
         public var reduce: String
+        /// How files are cut into records.
         public var format: RecordFormat
     }
 
@@ -15,9 +18,9 @@ extension BuiltInEngine {
 
     /// Combine, reduce and record format that go with a built-in map.
     ///
-    /// - Parameters:
-    ///   - arguments: those of the job; `output=count` changes the reduce of `grep`.
-    ///   - reduce: what the user chose, or `nil`; the combine follows it.
+    /// Of `arguments`, `output=count` changes the reduce of `grep`. `reduce` is what the user chose, or `nil`; the
+    /// combine follows it.
+    ///
     /// - Returns: `nil` when no map has that name.
     public static func defaults(
         forMap map: String,

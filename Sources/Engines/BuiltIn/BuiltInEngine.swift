@@ -7,7 +7,13 @@ public final class BuiltInEngine: JobEngine {
 
     private let plan: BuiltInPlan
 
-    private init(_ plan: BuiltInPlan) { self.plan = plan }
+    /// The table of the jobs that count keys: its memory serves one attempt after the other.
+    private let counts: WordCounts?
+
+    private init(_ plan: BuiltInPlan) {
+        self.plan = plan
+        counts = plan.countsKeys ? WordCounts(partitionCount: plan.hashedPartitionCount) : nil
+    }
 
     /// An engine for `spec`.
     ///
@@ -16,6 +22,7 @@ public final class BuiltInEngine: JobEngine {
         BuiltInEngine(try BuiltInPlan(spec))
     }
 
+    /// Maps, combines and writes one run file; see `JobEngine`.
     public func executeMap(
         _ assignment: MapAssignment,
         leaves: any LeafReader,
@@ -23,10 +30,18 @@ public final class BuiltInEngine: JobEngine {
         spills: any SpillSpace,
         limits: AttemptLimits
     ) throws(TaskFault) -> (run: any RunBytes, counters: TaskCounters) {
-        let run = MapRun(plan, assignment: assignment, leaves: leaves, spills: spills, limits: limits)
+        let run = MapRun(
+            plan,
+            assignment: assignment,
+            leaves: leaves,
+            spills: spills,
+            limits: limits,
+            counts: counts
+        )
         return try run.run(assignment, output: output)
     }
 
+    /// Merges, reduces and writes one part; see `JobEngine`.
     public func executeReduce(
         partition: Int,
         runs: [any RunBytes],
@@ -37,19 +52,20 @@ public final class BuiltInEngine: JobEngine {
         let writer = PartWriter(output, format: plan.outputFormat)
         let fold = Fold(plan.reduce, isReduce: true, output: writer, memoryByteCount: limits.memoryByteCount)
         let merge = RunMerge(plan, spills: spills, limits: limits)
-        try merge.reduce(runs, partition: partition, into: fold)
+        try merge.reduce(runs, partition: partition, into: fold, counts: counts)
         try fold.finish()
         try writer.finish()
         var counters = TaskCounters()
         counters.shuffledBytes = merge.readByteCount
         counters.spilledBytes = merge.spilledByteCount
-        counters.reduceInputPairs = fold.pairCount
+        counters.reduceInputPairs = merge.countedPairs ?? fold.pairCount
         counters.reduceInputKeys = fold.keyCount
         counters.outputRecords = writer.recordCount
         counters.outputBytes = writer.byteCount
         return counters
     }
 
+    /// Merges run files into one; see `JobEngine`.
     public func executeMerge(
         runs: [any RunBytes],
         output: any FileSink,

@@ -75,7 +75,10 @@ struct BuiltInPlan {
             throw .argument(name: "reduces", reason: "must be 1 to \(JobSpec.maxReduceCount)")
         }
         guard (1...BuiltInPlan.maxRecordByteLimit).contains(spec.recordByteLimit) else {
-            throw .argument(name: "record-limit", reason: "must be 1 to \(BuiltInPlan.maxRecordByteLimit) bytes")
+            throw .argument(
+                name: "record-limit",
+                reason: "must be 1 to \(BuiltInPlan.maxRecordByteLimit) bytes"
+            )
         }
         partitionCount = spec.reduceCount
         if case .top = reduce { hashedPartitionCount = 1 } else { hashedPartitionCount = spec.reduceCount }
@@ -91,6 +94,15 @@ struct BuiltInPlan {
         case .words, .wordFiles: format == .kv ? .newline : .whiteSpace
         default: Delimiter(of: format)
         }
+    }
+
+    /// Every value is a count, and counts of a key are added wherever they meet.
+    var countsKeys: Bool { combine == .sum && (map == .words || map == .ones) }
+
+    /// The reduce only needs the total of each key.
+    var addsCountsUp: Bool {
+        if case .top = reduce { return countsKeys }
+        return reduce == .sum && countsKeys
     }
 
     private static func name(_ function: FunctionReference, role: String) throws(TaskFault) -> String {
@@ -118,7 +130,9 @@ struct BuiltInPlan {
     }
 
     private static func matcher(_ pattern: String?) throws(TaskFault) -> LineMatcher {
-        guard let pattern else { throw .argument(name: "pattern", reason: "`grep` needs one: --arg pattern=…") }
+        guard let pattern else {
+            throw .argument(name: "pattern", reason: "`grep` needs one: --arg pattern=…")
+        }
         guard pattern.utf8.count <= maxPatternByteCount else {
             throw .argument(name: "pattern", reason: "is longer than \(maxPatternByteCount) bytes")
         }
@@ -143,7 +157,10 @@ struct BuiltInPlan {
         guard let function else { return nil }
         let name = try name(function, role: "combine")
         guard let kind = FoldKind(name: name), kind.isCombine else {
-            throw .argument(name: "combine", reason: "`\(name)` cannot combine; sum, min, max and distinct can")
+            throw .argument(
+                name: "combine",
+                reason: "`\(name)` cannot combine; sum, min, max and distinct can"
+            )
         }
         return kind
     }

@@ -46,7 +46,9 @@ struct DistinctValues {
         let sorted = bounds.sorted { ValueOrder.isLessByBytes(bytes($0), bytes($1)) }
         var unique: [(start: Int, count: Int)] = []
         for bound in sorted {
-            if let last = unique.last, last.count == bound.count, isEqual(bytes(last), bytes(bound)) { continue }
+            if let last = unique.last, last.count == bound.count, isEqual(bytes(last), bytes(bound)) {
+                continue
+            }
             unique.append(bound)
         }
         bounds = unique

@@ -124,7 +124,9 @@ final class Fold {
         if columns.isEmpty {
             columns = count > 0 ? [Int128(total)] : [Int128](repeating: 0, count: numbers.count)
         }
-        guard numbers.count == columns.count else { throw malformed("values with different numbers of columns") }
+        guard numbers.count == columns.count else {
+            throw malformed("values with different numbers of columns")
+        }
         for index in numbers.indices {
             let (sum, overflow) = columns[index].addingReportingOverflow(numbers[index])
             if overflow { throw malformed("the sum is over 128 bits") }

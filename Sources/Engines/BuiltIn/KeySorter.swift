@@ -133,7 +133,10 @@ struct KeySorter {
         }
         for index in 0..<restCount {
             let at = depth + 8
-            rest[index].prefix = SortEntry.prefix(of: rest[index].key + at, byteCount: Int(rest[index].keyByteCount) - at)
+            rest[index].prefix = SortEntry.prefix(
+                of: rest[index].key + at,
+                byteCount: Int(rest[index].keyByteCount) - at
+            )
         }
         radixSort(rest, restCount, scratch, depth: depth + 8, histogram)
     }
@@ -218,7 +221,11 @@ struct KeySorter {
     private static func isLess(_ left: SortEntry, _ right: SortEntry, depth: Int) -> Bool {
         if depth == 0 && left.prefix != right.prefix { return left.prefix < right.prefix }
         return KeyOrder.isLess(
-            left.key, Int(left.keyByteCount), right.key, Int(right.keyByteCount), agreeing: depth
+            left.key,
+            Int(left.keyByteCount),
+            right.key,
+            Int(right.keyByteCount),
+            agreeing: depth
         )
     }
 }

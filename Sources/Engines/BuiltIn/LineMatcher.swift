@@ -27,7 +27,8 @@ final class LineMatcher {
             let reason = "\(LineMatcher.message(number)) at byte \(position)"
             throw .argument(name: "pattern", reason: reason)
         }
-        guard let data = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil) else {
+        guard let data = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil)
+        else {
             pcre2_code_free_8(code)
             throw .argument(name: "pattern", reason: "no memory to match it")
         }

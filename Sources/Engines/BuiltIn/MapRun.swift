@@ -25,16 +25,18 @@ final class MapRun {
         assignment: MapAssignment,
         leaves: any LeafReader,
         spills: any SpillSpace,
-        limits: AttemptLimits
+        limits: AttemptLimits,
+        counts reusedCounts: WordCounts?
     ) {
         self.plan = plan
         self.leaves = leaves
         self.spills = spills
         self.limits = limits
         let partitions = plan.hashedPartitionCount
-        let countsKeys = plan.combine == .sum && (plan.map == .words || plan.map == .ones)
+        let countsKeys = plan.countsKeys
         let listsFiles = plan.combine == .distinct && plan.map == .wordFiles
-        counts = countsKeys ? WordCounts(partitionCount: partitions) : nil
+        counts = countsKeys ? reusedCounts ?? WordCounts(partitionCount: partitions) : nil
+        counts?.removeAll()
         files =
             listsFiles
             ? WordFiles(partitionCount: partitions, names: Set(assignment.segments.map(\.fileName))) : nil
@@ -173,7 +175,11 @@ final class MapRun {
     }
 
     private func malformedPair(_ name: String, _ offset: UInt64) -> TaskFault {
-        .malformedInput(file: name, offset: offset, reason: "a `kv` record with an escape that does not exist")
+        .malformedInput(
+            file: name,
+            offset: offset,
+            reason: "a `kv` record with an escape that does not exist"
+        )
     }
 
     // MARK: Maps

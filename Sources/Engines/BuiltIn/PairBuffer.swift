@@ -35,7 +35,10 @@ final class PairBuffer: PairStore {
     /// Copies bytes that keys will point into.
     func store(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<UInt8> {
         let place = arena.reserve(bytes.count)
-        UnsafeMutableRawPointer(place).copyMemory(from: bytes.baseAddress ?? UnsafeRawPointer(place), byteCount: bytes.count)
+        UnsafeMutableRawPointer(place).copyMemory(
+            from: bytes.baseAddress ?? UnsafeRawPointer(place),
+            byteCount: bytes.count
+        )
         return UnsafePointer(place)
     }
 
@@ -136,7 +139,10 @@ struct PartitionGroups {
         var sizes = [Int](repeating: 0, count: partitionCount)
         var partitions = [UInt16](repeating: 0, count: count)
         for index in 0..<count {
-            let key = UnsafeRawBufferPointer(start: entries[index].key, count: Int(entries[index].keyByteCount))
+            let key = UnsafeRawBufferPointer(
+                start: entries[index].key,
+                count: Int(entries[index].keyByteCount)
+            )
             let partition = Partitioner.partition(of: key, count: partitionCount)
             partitions[index] = UInt16(truncatingIfNeeded: partition)
             sizes[partition] += 1

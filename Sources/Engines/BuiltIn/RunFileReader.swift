@@ -17,11 +17,19 @@ final class RunFileReader {
         let size = bytes.byteCount
         let footerSize = UInt64(RunIndex.footerByteCount)
         guard size >= footerSize else { throw RunFileReader.fault(.truncated, number) }
-        let footerBytes = try RunFileReader.read(bytes, at: size - footerSize, byteCount: RunIndex.footerByteCount)
+        let footerBytes = try RunFileReader.read(
+            bytes,
+            at: size - footerSize,
+            byteCount: RunIndex.footerByteCount
+        )
         do {
             let footer = try RunIndex.decodeFooter(footerBytes, fileByteCount: size)
             guard footer.partitionCount == partitionCount else { throw RunFault.badIndex }
-            let indexBytes = try RunFileReader.read(bytes, at: footer.indexOffset, byteCount: footer.indexByteCount)
+            let indexBytes = try RunFileReader.read(
+                bytes,
+                at: footer.indexOffset,
+                byteCount: footer.indexByteCount
+            )
             index = try RunIndex.decode(indexBytes, footer: footer)
         } catch let error as RunFault {
             throw RunFileReader.fault(error, number)
@@ -36,7 +44,9 @@ final class RunFileReader {
         .malformedMapOutput(runIndex: number, reason: "\(fault)")
     }
 
-    private static func read(_ bytes: any RunBytes, at offset: UInt64, byteCount: Int) throws(TaskFault) -> [UInt8] {
+    private static func read(_ bytes: any RunBytes, at offset: UInt64, byteCount: Int) throws(TaskFault)
+        -> [UInt8]
+    {
         var result = [UInt8](repeating: 0, count: byteCount)
         if byteCount == 0 { return result }
         var fault: TaskFault?
@@ -75,7 +85,10 @@ final class PartitionCursor: MergeCursor {
 
     init(_ run: RunFileReader, _ entry: RunIndex.Entry, bufferByteCount: Int) {
         self.run = run
-        capacity = min(max(bufferByteCount, PartitionCursor.minBufferByteCount), Int(clamping: entry.byteCount))
+        capacity = min(
+            max(bufferByteCount, PartitionCursor.minBufferByteCount),
+            Int(clamping: entry.byteCount)
+        )
         buffer = .allocate(capacity: capacity + GrowingBytes.padding)
         buffer.initialize(repeating: 0, count: capacity + GrowingBytes.padding)
         key = UnsafePointer(buffer)
@@ -136,7 +149,9 @@ final class PartitionCursor: MergeCursor {
 
     @inline(__always)
     private func readHeader() throws(TaskFault) -> RunPair? {
-        do { return try RunPair.readHeader(buffer + next, byteCount: filled - next) } catch { throw fault(error) }
+        do { return try RunPair.readHeader(buffer + next, byteCount: filled - next) } catch {
+            throw fault(error)
+        }
     }
 
     /// Moves the current pair to the front and reads on until `needed` bytes from `next` on are there, or all.
@@ -160,7 +175,10 @@ final class PartitionCursor: MergeCursor {
         key = UnsafePointer(buffer) + max(0, keyDistance)
         let readable = Int(min(UInt64(capacity - filled), unreadByteCount))
         guard readable > 0 else { throw fault(.truncated) }
-        try run.bytes.read(at: fileOffset, into: UnsafeMutableRawBufferPointer(start: buffer + filled, count: readable))
+        try run.bytes.read(
+            at: fileOffset,
+            into: UnsafeMutableRawBufferPointer(start: buffer + filled, count: readable)
+        )
         filled += readable
         fileOffset += UInt64(readable)
         unreadByteCount -= UInt64(readable)

@@ -14,6 +14,8 @@ final class RunMerge {
     private(set) var spilledByteCount: UInt64 = 0
     /// Bytes of the partitions that were read from the runs given.
     private(set) var readByteCount: UInt64 = 0
+    /// Pairs that were read, when they were added up in a table.
+    private(set) var countedPairs: UInt64?
 
     init(_ plan: BuiltInPlan, spills: any SpillSpace, limits: AttemptLimits) {
         self.plan = plan
@@ -28,9 +30,62 @@ final class RunMerge {
     }
 
     /// Merges partition `partition` of `runs` into `fold`.
-    func reduce(_ runs: [any RunBytes], partition: Int, into fold: Fold) throws(TaskFault) {
+    ///
+    /// With `counts`, a table, counts are added up in it instead, as long as it fits in memory.
+    func reduce(
+        _ runs: [any RunBytes],
+        partition: Int,
+        into fold: Fold,
+        counts: WordCounts?
+    ) throws(TaskFault) {
+        if let counts, plan.addsCountsUp, runs.count > 1, try addUp(runs, partition: partition, in: counts) {
+            return try counts.drain(into: fold)
+        }
+        readByteCount = 0
         let readers = try narrow(runs, partition: partition)
         try merge(readers, partition: partition, into: fold)
+    }
+
+    /// Adds up the counts of all runs in a table.
+    ///
+    /// - Returns: `false` when the table is over the memory limit; the runs must be merged then.
+    private func addUp(_ runs: [any RunBytes], partition: Int, in counts: WordCounts) throws(TaskFault)
+        -> Bool
+    {
+        counts.removeAll()
+        var pairCount: UInt64 = 0
+        for (number, run) in runs.enumerated() {
+            if limits.isCancelled() { throw .cancelled }
+            let reader = try RunFileReader(run, number: number, partitionCount: plan.partitionCount)
+            guard let entry = reader.index.entry(for: partition) else { continue }
+            note([reader], partition)
+            pairCount += entry.pairCount
+            let cursor = PartitionCursor(reader, entry, bufferByteCount: RunMerge.maxBufferByteCount)
+            var untilCheck = 4096
+            while try cursor.advance() {
+                guard let value = cursor.valueBytes, let number = DecimalText.short(value),
+                    counts.add(number: number, to: cursor.keyBytes)
+                else {
+                    throw .malformedMapOutput(
+                        runIndex: number,
+                        reason: "a count that is no number, or too large"
+                    )
+                }
+                untilCheck -= 1
+                if untilCheck == 0 {
+                    if counts.byteCount > limits.memoryByteCount { return giveUp(counts) }
+                    untilCheck = 4096
+                }
+            }
+            if counts.byteCount > limits.memoryByteCount { return giveUp(counts) }
+        }
+        countedPairs = pairCount
+        return true
+    }
+
+    private func giveUp(_ counts: WordCounts) -> Bool {
+        counts.removeAll()
+        return false
     }
 
     /// Merges neighbours until few enough runs are left to be merged at once.
@@ -68,7 +123,9 @@ final class RunMerge {
     private func open(_ runs: [any RunBytes], from number: Int) throws(TaskFault) -> [RunFileReader] {
         var readers: [RunFileReader] = []
         for (index, run) in runs.enumerated() {
-            readers.append(try RunFileReader(run, number: number + index, partitionCount: plan.partitionCount))
+            readers.append(
+                try RunFileReader(run, number: number + index, partitionCount: plan.partitionCount)
+            )
         }
         return readers
     }
@@ -84,7 +141,9 @@ final class RunMerge {
     }
 
     /// Writes one partition, or all of them.
-    private func write(_ readers: [RunFileReader], partition: Int?, to writer: RunFileWriter) throws(TaskFault) {
+    private func write(_ readers: [RunFileReader], partition: Int?, to writer: RunFileWriter)
+        throws(TaskFault)
+    {
         let kind = plan.combine ?? .identity
         let partitions =
             partition.map { [$0] } ?? Set(readers.flatMap { $0.index.entries.map(\.partition) }).sorted()

@@ -15,28 +15,47 @@ protocol MergeCursor: AnyObject {
 /// A loser tree: each element costs as many comparisons as the tree is high.
 struct RunMerger<Cursor: MergeCursor> {
     private var cursors: [Cursor]
-    /// Losers of the inner nodes; at 0 the winner. -1: exhausted.
+    /// Losers of the inner nodes, at 0 the winner; -1 while the tree is built.
     private var tree: [Int]
-    private var live: [Bool]
+    private var heads: [Head]
+
+    /// The smallest element of a sequence, at hand for comparisons.
+    private struct Head {
+        var prefix: UInt64
+        var key: UnsafePointer<UInt8>
+        var keyByteCount: Int
+        var isLive: Bool
+
+        init(_ cursor: Cursor, isLive: Bool) {
+            prefix = cursor.prefix
+            key = cursor.key
+            keyByteCount = cursor.keyByteCount
+            self.isLive = isLive
+        }
+    }
 
     init(_ cursors: [Cursor]) throws(TaskFault) {
         self.cursors = cursors
-        live = []
-        for cursor in cursors { live.append(try cursor.advance()) }
+        heads = []
+        for cursor in cursors {
+            let isLive = try cursor.advance()
+            heads.append(Head(cursor, isLive: isLive))
+        }
         tree = [Int](repeating: -1, count: max(1, cursors.count))
         for index in cursors.indices.reversed() { settle(index) }
     }
 
     /// The cursor with the smallest pair, or `nil` when all are exhausted.
     var smallest: Cursor? {
-        guard let winner = tree.first, winner >= 0, live[winner] else { return nil }
+        guard let winner = tree.first, winner >= 0, heads[winner].isLive else { return nil }
         return cursors[winner]
     }
 
     /// Moves past the smallest pair.
     mutating func advance() throws(TaskFault) {
         let winner = tree[0]
-        if !(try cursors[winner].advance()) { live[winner] = false }
+        let isLive = try cursors[winner].advance()
+        heads[winner] = Head(cursors[winner], isLive: isLive)
         replay(winner)
     }
 
@@ -66,10 +85,10 @@ struct RunMerger<Cursor: MergeCursor> {
     }
 
     private func isBefore(_ left: Int, _ right: Int) -> Bool {
-        guard live[left] else { return false }
-        guard live[right] else { return true }
-        let one = cursors[left]
-        let other = cursors[right]
+        let one = heads[left]
+        let other = heads[right]
+        guard one.isLive else { return false }
+        guard other.isLive else { return true }
         if one.prefix != other.prefix { return one.prefix < other.prefix }
         if KeyOrder.isLess(one.key, one.keyByteCount, other.key, other.keyByteCount) { return true }
         if KeyOrder.isLess(other.key, other.keyByteCount, one.key, one.keyByteCount) { return false }

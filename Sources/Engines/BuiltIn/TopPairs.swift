@@ -29,7 +29,9 @@ final class TopPairs {
             DecimalText.append(pair.count, to: digits)
             var fault: TaskFault?
             pair.key.withUnsafeBytes { key in
-                do throws(TaskFault) { try output.append(key: key, value: digits.bytes) } catch { fault = error }
+                do throws(TaskFault) { try output.append(key: key, value: digits.bytes) } catch {
+                    fault = error
+                }
             }
             if let fault { throw fault }
         }

@@ -13,13 +13,41 @@ final class WordCounts: PairStore {
     /// Counts each word of a batch once.
     @inline(__always)
     func add(_ base: UnsafePointer<UInt8>, byteCount: Int, bounds: UnsafePointer<UInt32>, wordCount: Int) {
-        table.add(base, byteCount: byteCount, bounds: bounds, wordCount: wordCount) { $0.pointee.payload += 1 }
+        table.add(base, byteCount: byteCount, bounds: bounds, wordCount: wordCount) {
+            $0.pointee.payload += 1
+        }
     }
 
     /// Counts a key `count` times.
     @inline(__always)
     func add(key: UnsafePointer<UInt8>, byteCount: Int, isRoomy: Bool, count: UInt64) {
         table.slot(of: key, byteCount: byteCount, isRoomy: isRoomy).pointee.payload += count
+    }
+
+    /// Forgets everything, as an attempt that failed may have left something.
+    func removeAll() {
+        if table.count > 0 { table.removeAll() }
+    }
+
+    /// Adds a number to the count of a key; `false` when the sum is over 64 bits.
+    @inline(__always)
+    func add(number: Int, to key: UnsafeRawBufferPointer) -> Bool {
+        guard let start = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }
+        let slot = table.slot(of: start, byteCount: key.count, isRoomy: true)
+        let (sum, overflow) = Int(bitPattern: UInt(slot.pointee.payload)).addingReportingOverflow(number)
+        slot.pointee.payload = UInt64(UInt(bitPattern: sum))
+        return !overflow
+    }
+
+    /// Hands all keys and their counts to `fold`, in byte order, and forgets them.
+    func drain(into fold: Fold) throws(TaskFault) {
+        let digits = GrowingBytes()
+        try table.forEachSorted(partitionCount: 1, begin: { _ in }) { (key, slot) throws(TaskFault) in
+            digits.removeAll()
+            DecimalText.append(Int(bitPattern: UInt(slot.pointee.payload)), to: digits)
+            try fold.add(key: key, value: digits.bytes)
+        }
+        table.removeAll()
     }
 
     func drain(to run: RunFileWriter) throws(TaskFault) {

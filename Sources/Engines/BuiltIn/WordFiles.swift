@@ -21,7 +21,8 @@ final class WordFiles: PairStore {
 
     var isEmpty: Bool { table.count == 0 }
     var byteCount: Int {
-        table.byteCount + 2 * table.count * MemoryLayout<SortEntry>.stride + nodes.count * MemoryLayout<Node>.stride
+        table.byteCount + 2 * table.count * MemoryLayout<SortEntry>.stride + nodes.count
+            * MemoryLayout<Node>.stride
     }
 
     /// The number that `add` takes for a file.
@@ -32,7 +33,13 @@ final class WordFiles: PairStore {
 
     /// Notes that a file holds the words of a batch.
     @inline(__always)
-    func add(_ base: UnsafePointer<UInt8>, byteCount: Int, bounds: UnsafePointer<UInt32>, wordCount: Int, file: UInt32) {
+    func add(
+        _ base: UnsafePointer<UInt8>,
+        byteCount: Int,
+        bounds: UnsafePointer<UInt32>,
+        wordCount: Int,
+        file: UInt32
+    ) {
         var used = nodes.count
         table.add(base, byteCount: byteCount, bounds: bounds, wordCount: wordCount) { slot in
             let newest = Int(slot.pointee.payload)

@@ -9,9 +9,7 @@ enum WordScanner {
 
     /// Hands out the bounds of all words of `chunk` in batches.
     ///
-    /// - Parameters:
-    ///   - bounds: scratch of `boundCapacity` numbers.
-    ///   - body: gets start and end of each word, and the number of words.
+    /// `bounds` is scratch of `boundCapacity` numbers; `body` gets start and end of each word, and the number of words.
     @inline(__always)
     static func scan(
         _ chunk: UnsafeRawBufferPointer,

@@ -23,6 +23,7 @@ final class WordTable {
     static let inlineByteCount = 16
     static let batchCount = 256
     private static let firstSlotCount = 1 << 10
+    private static let largePageByteCount = 2 << 20
 
     private static let seeds: (UInt64, UInt64) = (.random(in: .min ... .max), .random(in: .min ... .max))
 
@@ -43,7 +44,7 @@ final class WordTable {
     }
 
     deinit {
-        free(slots)
+        slots.deallocate()
         low.deallocate()
         high.deallocate()
         hashes.deallocate()
@@ -52,16 +53,23 @@ final class WordTable {
 
     var byteCount: Int { slotCount * MemoryLayout<WordSlot>.stride + arena.byteCount }
 
-    /// Forgets all keys; keeps the slots unless they are many.
+    /// Forgets all keys; keeps the slots unless they are many more than were needed.
     func removeAll() {
+        let isTooLarge = slotCount > WordTable.firstSlotCount && 16 * count < slotCount
         count = 0
         arena.removeAll()
+        if isTooLarge {
+            slots.deallocate()
+            slotCount = WordTable.firstSlotCount
+            slots = WordTable.makeSlots(slotCount)
+            return
+        }
         memset(slots, 0, slotCount * MemoryLayout<WordSlot>.stride)
     }
 
     /// Adds the words `bounds[2 i] ..< bounds[2 i + 1]` of `base`, at most `batchCount` of them.
     ///
-    /// - Parameter update: gets the slot; its payload is 0 when the key is new.
+    /// `update` gets the slot of each; its payload is 0 when the key is new.
     @inline(__always)
     func add(
         _ base: UnsafePointer<UInt8>,
@@ -114,7 +122,10 @@ final class WordTable {
         if byteCount <= WordTable.inlineByteCount {
             return UnsafeRawBufferPointer(start: UnsafeRawPointer(slot), count: byteCount)
         }
-        return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: UInt(slot.pointee.high)), count: byteCount)
+        return UnsafeRawBufferPointer(
+            start: UnsafeRawPointer(bitPattern: UInt(slot.pointee.high)),
+            count: byteCount
+        )
     }
 
     /// Fills `entries` with all keys, the number of the slot as tail.
@@ -123,7 +134,11 @@ final class WordTable {
         for index in 0..<slotCount where slots[index].mark != 0 {
             let key = key(of: slots + index)
             guard let start = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { continue }
-            entries[next] = SortEntry(key: start, keyByteCount: key.count, tail: UInt32(truncatingIfNeeded: index))
+            entries[next] = SortEntry(
+                key: start,
+                keyByteCount: key.count,
+                tail: UInt32(truncatingIfNeeded: index)
+            )
             next += 1
         }
     }
@@ -145,7 +160,9 @@ final class WordTable {
             }
         } else {
             var pair: (UInt64, UInt64) = (0, 0)
-            withUnsafeMutableBytes(of: &pair) { $0.copyMemory(from: UnsafeRawBufferPointer(start: key, count: byteCount)) }
+            withUnsafeMutableBytes(of: &pair) {
+                $0.copyMemory(from: UnsafeRawBufferPointer(start: key, count: byteCount))
+            }
             low[index] = pair.0
             high[index] = pair.1
         }
@@ -192,11 +209,17 @@ final class WordTable {
         var index = Int(truncatingIfNeeded: hash) & mask
         while true {
             let slot = slots + index
-            if slot.pointee.low == low && slot.pointee.high == high && slot.pointee.mark == mark { return slot }
+            if slot.pointee.low == low && slot.pointee.high == high && slot.pointee.mark == mark {
+                return slot
+            }
             if slot.pointee.mark == 0 {
                 count += 1
                 slot.pointee = WordSlot(
-                    low: low, high: high, payload: 0, mark: mark, hash: UInt32(truncatingIfNeeded: hash)
+                    low: low,
+                    high: high,
+                    payload: 0,
+                    mark: mark,
+                    hash: UInt32(truncatingIfNeeded: hash)
                 )
                 return slot
             }
@@ -218,7 +241,11 @@ final class WordTable {
                 count += 1
                 let stored = UInt64(UInt(bitPattern: arena.store(key, byteCount)))
                 slot.pointee = WordSlot(
-                    low: hash, high: stored, payload: 0, mark: mark, hash: UInt32(truncatingIfNeeded: hash)
+                    low: hash,
+                    high: stored,
+                    payload: 0,
+                    mark: mark,
+                    hash: UInt32(truncatingIfNeeded: hash)
                 )
                 return slot
             }
@@ -234,23 +261,27 @@ final class WordTable {
 
     private func grow() {
         var larger = slotCount
-        while 2 * (count + WordTable.batchCount) > larger { larger *= 4 }
+        while 2 * (count + WordTable.batchCount) > larger { larger *= 2 }
         let moved = WordTable.makeSlots(larger)
         for index in 0..<slotCount where slots[index].mark != 0 {
             var target = Int(slots[index].hash) & (larger - 1)
             while moved[target].mark != 0 { target = (target + 1) & (larger - 1) }
             moved[target] = slots[index]
         }
-        free(slots)
+        slots.deallocate()
         slots = moved
         slotCount = larger
     }
 
-    /// Free slots; fresh pages come zeroed from the system, which `calloc` knows.
+    /// Free slots, on large pages when they are many: each word touches one of them.
     private static func makeSlots(_ count: Int) -> UnsafeMutablePointer<WordSlot> {
-        guard let start = calloc(count, MemoryLayout<WordSlot>.stride) else {
-            preconditionFailure("no memory for \(count) slots")
-        }
+        let byteCount = count * MemoryLayout<WordSlot>.stride
+        let start = UnsafeMutableRawPointer.allocate(
+            byteCount: byteCount,
+            alignment: byteCount >= largePageByteCount ? largePageByteCount : MemoryLayout<WordSlot>.stride
+        )
+        if byteCount >= largePageByteCount { madvise(start, byteCount, MADV_HUGEPAGE) }
+        memset(start, 0, byteCount)
         return start.bindMemory(to: WordSlot.self, capacity: count)
     }
 }

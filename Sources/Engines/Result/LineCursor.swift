@@ -58,9 +58,12 @@ final class LineCursor: MergeCursor {
         switch rule {
         case .wholeLine: break
         case .beforeLastTab:
-            keyByteCount = UnsafeBufferPointer(start: start, count: byteCount).lastIndex(of: 0x09) ?? byteCount
+            keyByteCount =
+                UnsafeBufferPointer(start: start, count: byteCount).lastIndex(of: 0x09) ?? byteCount
         case .beforeFirstTab, .escaped:
-            if let tab = memchr(start, 0x09, byteCount) { keyByteCount = UnsafeRawPointer(tab) - UnsafeRawPointer(start) }
+            if let tab = memchr(start, 0x09, byteCount) {
+                keyByteCount = UnsafeRawPointer(tab) - UnsafeRawPointer(start)
+            }
         }
         if rule == .escaped { unescape() }
         prefix = SortEntry.prefix(of: key, byteCount: keyByteCount)
@@ -90,7 +93,10 @@ final class LineCursor: MergeCursor {
         next = 0
         filled = kept
         let readable = Int(min(UInt64(capacity - filled), part.byteCount - fileOffset))
-        try part.read(at: fileOffset, into: UnsafeMutableRawBufferPointer(start: buffer + filled, count: readable))
+        try part.read(
+            at: fileOffset,
+            into: UnsafeMutableRawBufferPointer(start: buffer + filled, count: readable)
+        )
         filled += readable
         fileOffset += UInt64(readable)
     }

@@ -12,9 +12,8 @@ public enum ResultMerger {
     ///
     /// A key lies in one part only, so its lines stay together and in order.
     ///
-    /// - Parameters:
-    ///   - parts: `part-00000` and so on, in that order.
-    ///   - rule: where keys end; `KeyRule(of:)` of the job.
+    /// `parts` are `part-00000` and so on, in that order; `rule` is `KeyRule(of:)` of the job.
+    ///
     /// - Throws: what reading a part or `body` throws.
     public static func merge(
         _ parts: [any RunBytes],

@@ -41,6 +41,16 @@ package struct Attempt: Hashable, Sendable {
     package var number: Int
     /// The worker holds the item's input.
     package var isLocal: Bool
+
+    package init(id: AttemptID, job: JobNumber, item: WorkItem, worker: WorkerID, number: Int, isLocal: Bool)
+    {
+        self.id = id
+        self.job = job
+        self.item = item
+        self.worker = worker
+        self.number = number
+        self.isLocal = isLocal
+    }
 }
 
 /// The work of a job, as far as the coordinator needs to know it.

@@ -105,7 +105,7 @@ package struct JobCoordinator: Sendable {
     ) -> [Action] {
         guard let attempt = release(id) else { return [] }
         var actions: [Action] = []
-        if let job = jobs[attempt.job], job[attempt.item].state != .committed {
+        if let state = jobs[attempt.job]?[attempt.item].state, state != .committed {
             if !lostInputs.isEmpty, attempt.item.stage > 0 {
                 actions = loseInputs(lostInputs, of: attempt)
             } else {
@@ -167,7 +167,8 @@ extension JobCoordinator {
 
     /// Puts the item of an attempt that ended without a verdict back into the queue, unless another attempt runs.
     private mutating func requeue(_ attempt: Attempt) {
-        guard var job = jobs[attempt.job] else { return }
+        // Taken out while it changes: a copy would copy all items.
+        guard var job = jobs.removeValue(forKey: attempt.job) else { return }
         if job[attempt.item].running.contains(attempt.id) {
             job[attempt.item].running.removeAll { $0 == attempt.id }
             job.runningCount -= 1
@@ -184,7 +185,7 @@ extension JobCoordinator {
         randomness: UInt64,
         now: Duration
     ) -> [Action] {
-        guard var job = jobs[attempt.job] else { return [] }
+        guard var job = jobs.removeValue(forKey: attempt.job) else { return [] }
         job[attempt.item].failureCount += 1
         job.failureCounts[attempt.worker, default: 0] += 1
         let failureCount = job[attempt.item].failureCount

@@ -92,6 +92,6 @@ public enum RecordFormat: String, Hashable, Sendable, CaseIterable {
 public enum OutputFormat: String, Hashable, Sendable, CaseIterable {
     /// `key TAB value LF`; a pair without a value is its key alone.
     case text
-    /// Length-prefixed pairs, for bytes that text cannot hold.
+    /// As text, with tabs and newlines of keys and values escaped: keeps every byte and can be cut at any `\n`.
     case kv
 }

@@ -42,7 +42,8 @@ public enum Delimiter: Sendable {
         var index = bytes.count
         if self == .newline {
             while index - 8 >= start {
-                let word = bytes.loadUnaligned(fromByteOffset: index - 8, as: UInt64.self) ^ 0x0a0a_0a0a_0a0a_0a0a
+                let word =
+                    bytes.loadUnaligned(fromByteOffset: index - 8, as: UInt64.self) ^ 0x0a0a_0a0a_0a0a_0a0a
                 if (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0 { break }
                 index -= 8
             }

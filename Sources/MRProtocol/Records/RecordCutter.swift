@@ -29,9 +29,7 @@ public struct RecordCutter {
 
     /// A cutter for `segment`.
     ///
-    /// - Parameters:
-    ///   - limit: longest record, in bytes without its delimiter.
-    ///   - skipsLongRecords: longer ones are skipped and counted instead of thrown.
+    /// `limit` is the longest record in bytes, without its delimiter; longer ones are thrown, or skipped and counted.
     public init(segment: MapSegment, delimiter: Delimiter, limit: Int, skipsLongRecords: Bool) {
         self.delimiter = delimiter
         self.limit = limit
@@ -46,7 +44,8 @@ public struct RecordCutter {
 
     /// Takes the next of the segment's own leaves.
     ///
-    /// - Parameter body: gets each chunk and the offset in the file of its first byte.
+    /// `body` gets each chunk and the offset in the file of its first byte.
+    ///
     /// - Throws: `TaskFault.recordTooLong`, and what `body` throws.
     public mutating func cut(
         _ leaf: UnsafeRawBufferPointer,
@@ -63,7 +62,11 @@ public struct RecordCutter {
             position = next
         }
         if let last = delimiter.last(in: leaf, from: position) {
-            try hand(UnsafeRawBufferPointer(rebasing: leaf[position...last]), at: offset + UInt64(position), body)
+            try hand(
+                UnsafeRawBufferPointer(rebasing: leaf[position...last]),
+                at: offset + UInt64(position),
+                body
+            )
             position = last + 1
         }
         try keep(UnsafeRawBufferPointer(rebasing: leaf[position...]), recordStart: offset + UInt64(position))

@@ -13,16 +13,23 @@ import Multiformats
 public struct RunIndex: Hashable, Sendable {
     /// One partition that holds pairs.
     public struct Entry: Hashable, Sendable {
+        /// Number of the partition.
         public var partition: Int
+        /// Where its pairs begin in the file.
         public var offset: UInt64
+        /// Number of bytes.
         public var byteCount: UInt64
+        /// Number of its pairs.
         public var pairCount: UInt64
     }
 
     /// What the last bytes of the file say.
     public struct Footer: Hashable, Sendable {
+        /// Where the index begins.
         public var indexOffset: UInt64
+        /// Bytes of the index.
         public var indexByteCount: Int
+        /// Number of partitions of the job.
         public var partitionCount: Int
     }
 
@@ -37,6 +44,7 @@ public struct RunIndex: Hashable, Sendable {
 
     /// Partitions that hold pairs, ascending.
     public private(set) var entries: [Entry] = []
+    /// Number of partitions of the job.
     public let partitionCount: Int
     /// Bytes of all partitions together.
     public private(set) var dataByteCount: UInt64 = 0
@@ -96,7 +104,9 @@ public struct RunIndex: Hashable, Sendable {
     ///
     /// - Throws: `RunFault.notARun`, `.unsupportedVersion`, `.badIndex`.
     public static func decodeFooter(_ bytes: [UInt8], fileByteCount: UInt64) throws(RunFault) -> Footer {
-        guard bytes.count == footerByteCount, fileByteCount >= UInt64(footerByteCount) else { throw .truncated }
+        guard bytes.count == footerByteCount, fileByteCount >= UInt64(footerByteCount) else {
+            throw .truncated
+        }
         guard Array(bytes[16..<23]) == magic else { throw .notARun }
         guard bytes[23] == version else { throw .unsupportedVersion(bytes[23]) }
         func number(_ range: Range<Int>) -> UInt64 {

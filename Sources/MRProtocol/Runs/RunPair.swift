@@ -9,7 +9,9 @@ public struct RunPair {
     /// Most bytes of the two lengths.
     public static let maxHeaderByteCount = 10
 
+    /// Bytes of the two lengths.
     public var headerByteCount: Int
+    /// Bytes of the key.
     public var keyByteCount: Int
     /// -1: the pair has no value.
     public var valueByteCount: Int
@@ -28,7 +30,11 @@ public struct RunPair {
 
     /// Writes the lengths to `target`, which has room for `maxHeaderByteCount` bytes, and returns their byte count.
     @inlinable
-    public static func writeHeader(keyByteCount: Int, valueByteCount: Int, to target: UnsafeMutablePointer<UInt8>) -> Int {
+    public static func writeHeader(
+        keyByteCount: Int,
+        valueByteCount: Int,
+        to target: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let first = writeVarint(keyByteCount, to: target)
         return first + writeVarint(valueByteCount + 1, to: target + first)
     }
@@ -50,9 +56,14 @@ public struct RunPair {
     ///
     /// - Throws: `RunFault.badPair` when they are no minimal varints or over `maxFieldByteCount`.
     @inlinable
-    public static func readHeader(_ source: UnsafePointer<UInt8>, byteCount: Int) throws(RunFault) -> RunPair? {
+    public static func readHeader(_ source: UnsafePointer<UInt8>, byteCount: Int) throws(RunFault) -> RunPair?
+    {
         if byteCount >= 2, source[0] < 0x80, source[1] < 0x80 {
-            return RunPair(headerByteCount: 2, keyByteCount: Int(source[0]), valueByteCount: Int(source[1]) - 1)
+            return RunPair(
+                headerByteCount: 2,
+                keyByteCount: Int(source[0]),
+                valueByteCount: Int(source[1]) - 1
+            )
         }
         guard let key = try readVarint(source, byteCount: byteCount) else { return nil }
         let rest = byteCount - key.byteCount

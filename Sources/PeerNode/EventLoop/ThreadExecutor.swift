@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Runs Swift jobs one after another on one POSIX thread of its own.

@@ -27,8 +27,9 @@ actor StoreWriter {
     ///
     /// - Returns: those that are not here after all.
     func protect(_ cids: [CID], in ingest: Ingest) throws(BlockStoreError) -> [CID] {
+        guard try ingest.protect(cids) != nil else { return [] }
         var gone: [CID] = []
-        for cid in cids where try !ingest.protect(cid) { gone.append(cid) }
+        for cid in cids where try ingest.protect([cid]) != nil { gone.append(cid) }
         return gone
     }
 

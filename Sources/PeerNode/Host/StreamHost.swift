@@ -24,21 +24,14 @@ package protocol StreamHost: Sendable {
     /// Opens a stream to a peer, dialing it first when no connection is up and an address is known.
     ///
     /// - Parameters:
-    ///   - peer: the peer to reach.
+    ///   - peer: whom to ask.
     ///   - protocolIDs: in order of preference.
-    /// - Returns: the stream, in the first of the protocols that the peer serves.
+    /// - Returns: a stream on which the peer agreed, or is known to agree, to one of them.
     /// - Throws: `HostError`.
     func openStream(to peer: PeerID, protocolIDs: [String]) async throws -> any PeerStream
 
     /// Makes sure that a connection is up; `addresses` are tried before those already known.
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws
-
-    /// Makes sure that a connection to whoever answers at an address is up, at once even after failures.
-    ///
-    /// - Parameter address: may end in `/p2p/…`; then another peer there is an error.
-    /// - Returns: the peer that answered.
-    /// - Throws: `HostError`.
-    func connect(to address: Multiaddr) async throws -> PeerID
 
     /// Closes all connections of a peer.
     func disconnect(_ peer: PeerID) async

@@ -142,7 +142,7 @@ extension JobStorage {
 
     /// Puts a whole DAG under a lease; `false` when a block is missing.
     private func protect(_ root: CID, _ ingest: Ingest) throws(BlockStoreError) -> Bool {
-        guard try ingest.protect(root) else { return false }
+        guard try ingest.protect([root]) == nil else { return false }
         guard root.codec == .dagPB else { return true }
         let block = try store.block(root)
         let result = block.withUnsafeBytes { bytes -> Result<[CID], BlockStoreError> in
@@ -210,8 +210,9 @@ extension JobStorage {
         for key in keys { _ = try? store.unpin(JobStorage.pinName(key)) }
     }
 
-    /// Removes pins that no key knows, left by a crash between the store's commit and ours. Only for the one daemon of a
-    /// home: an embedded process may be between the two right now.
+    /// Removes pins that no key knows, left by a crash between the store's commit and ours.
+    ///
+    /// Only for the one daemon of a home: an embedded process may be between the two right now.
     func removeStrayPins() {
         guard let database, let pins = try? store.pins() else { return }
         for pin in pins where pin.name.hasPrefix(JobStorage.rememberedPinPrefix) {

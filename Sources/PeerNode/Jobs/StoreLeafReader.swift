@@ -7,7 +7,9 @@ import Multiformats
 final class StoreLeafReader: LeafReader {
     private let store: any BlockStore
     private let assignment: MapAssignment
-    /// Leaves behind the last segment that were read. Only that segment can end inside a file.
+    /// Leaves behind the last segment that were read.
+    ///
+    /// Only that segment can end inside a file.
     private(set) var lookaheadCount = 0
 
     init(store: any BlockStore, assignment: MapAssignment) {
@@ -39,7 +41,9 @@ final class StoreLeafReader: LeafReader {
         }
     }
 
-    /// Lookahead is read in order. A leaf of the segment that is the same block as the next one behind it makes the count
+    /// Counts lookahead, which is read in order.
+    ///
+    /// A leaf of the segment that is the same block as the next one behind it makes the count
     /// too large by that, which only makes the key of the output stricter.
     private func note(_ leaf: InputLeaf) {
         guard let lookahead = assignment.segments.last?.lookahead, lookaheadCount < lookahead.count else {

@@ -26,7 +26,7 @@ final class WorkQueue<Work: Sendable>: Sendable {
         reader?.resume(returning: work)
     }
 
-    /// The next work; `nil` when the queue is closed and empty. One reader at a time.
+    /// Waits for the next work, or for the end (`nil`: closed and empty); one reader at a time.
     func next() async -> Work? {
         await withCheckedContinuation { continuation in
             let ready: Work?? = state.withLock { state in

@@ -4,12 +4,15 @@ import Multiformats
 
 /// Runs a whole job in one thread, in memory, grouped and limited as a test wants it.
 public struct LocalJob {
+    /// What to run.
     public var spec: JobSpec
+    /// Bytes of each leaf but the last.
     public var leafByteCount = 64
     /// Leaves of one map attempt.
     public var groupLeafCount = 4
     /// Runs merged into one before the reduces; 1: none.
     public var mergeCount = 1
+    /// Memory limit of each attempt, in bytes.
     public var memoryByteCount = 1 << 30
 
     /// A job with small leaves.
@@ -17,8 +20,11 @@ public struct LocalJob {
 
     /// What a job left behind.
     public struct Outcome {
+        /// The bytes of each part.
         public var parts: [[UInt8]]
+        /// All parts in key order.
         public var merged: [UInt8]
+        /// Sums over all attempts.
         public var counters: TaskCounters
     }
 
@@ -32,7 +38,11 @@ public struct LocalJob {
         var runs: [any RunBytes] = []
         for assignment in assignments(files, leaves) {
             let done = try engine.executeMap(
-                assignment, leaves: leaves, output: MemoryFile(), spills: spills, limits: limits
+                assignment,
+                leaves: leaves,
+                output: MemoryFile(),
+                spills: spills,
+                limits: limits
             )
             counters += done.counters
             runs.append(done.run)
@@ -42,7 +52,11 @@ public struct LocalJob {
         for partition in 0..<spec.reduceCount {
             let part = MemoryFile()
             counters += try engine.executeReduce(
-                partition: partition, runs: runs, output: part, spills: spills, limits: limits
+                partition: partition,
+                runs: runs,
+                output: part,
+                spills: spills,
+                limits: limits
             )
             parts.append(part)
         }

@@ -5,18 +5,24 @@ public import Multiformats
 /// A file in memory, for engines that write and read run files.
 public final class MemoryFile: FileSink, RunBytes, @unchecked Sendable {
     // Written by one attempt until `finish`, only read afterwards.
+    /// The bytes of the file.
     public private(set) var bytes: [UInt8]
 
     /// A file that holds `bytes`.
     public init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
+    /// Number of bytes.
     public var byteCount: UInt64 { UInt64(bytes.count) }
+    /// All bytes are in memory.
     public var residentByteCount: Int { bytes.count }
 
+    /// Appends bytes.
     public func write(_ more: UnsafeRawBufferPointer) throws(TaskFault) { bytes.append(contentsOf: more) }
 
+    /// Hands the file back for reading.
     public func finish() throws(TaskFault) -> any RunBytes { self }
 
+    /// Copies bytes of the file.
     public func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(TaskFault) {
         let end = offset + UInt64(buffer.count)
         guard end <= byteCount else { throw .store("read behind the end of a file in memory") }
@@ -26,11 +32,13 @@ public final class MemoryFile: FileSink, RunBytes, @unchecked Sendable {
 
 /// Spills to memory and counts the files.
 public final class MemorySpillSpace: SpillSpace {
+    /// Files started so far.
     public private(set) var fileCount = 0
 
     /// An empty space.
     public init() {}
 
+    /// Starts a file in memory.
     public func makeFile() throws(TaskFault) -> any FileSink {
         fileCount += 1
         return MemoryFile()
@@ -57,6 +65,7 @@ public final class MemoryLeaves: LeafReader {
         }
     }
 
+    /// Hands out the bytes of a leaf that was added.
     public func withLeaf(
         _ leaf: InputLeaf,
         _ body: (UnsafeRawBufferPointer) throws(TaskFault) -> Void

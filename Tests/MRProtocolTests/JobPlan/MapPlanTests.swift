@@ -62,6 +62,7 @@ struct MapPlanTests {
         #expect(fresh <= 5, "\(fresh) leaves mapped again")
     }
 
+    /// The group of the changed leaf and one neighbour, of at most 64 leaves each at this size.
     @Test func changeInTheMiddleIsLocal() {
         var memory: Set<TaskKey> = []
         for item in MapPlanTests.plan([MapPlanTests.file(0..<1_000)]).items { memory.insert(item.key) }
@@ -69,7 +70,7 @@ struct MapPlanTests {
         changed.leaves[500] = MapPlanTests.leaf(99_999)
         let plan = MapPlanTests.plan([changed]) { memory.contains($0) ? MapPlanTests.remembered : nil }
         let fresh = plan.items.filter { $0.remembered == nil }.reduce(0) { $0 + $1.leaves.count }
-        #expect(fresh <= 64, "\(fresh) leaves mapped again")
+        #expect(fresh <= 128, "\(fresh) leaves mapped again")
     }
 
     @Test func equalBlocksDoNotFallIntoSingles() {
@@ -135,8 +136,9 @@ struct MapPlanTests {
         spec.arguments = ["pattern": "a\u{0}é", "output": "count"]
         spec.combine = nil
         spec.reduce = .file(CID.of([4], codec: .raw))
-        #expect(try JobSpec(decoding: spec.encoded()) == spec)
+        let decoded = try JobSpec(decoding: spec.encoded())
+        #expect(decoded == spec)
         #expect(spec.cid.codec == .dagCBOR)
-        #expect(throws: JobSpecFault.self) { try JobSpec(decoding: [0xa0]) }
+        #expect(throws: JobSpecFault.self) { _ = try JobSpec(decoding: [0xa0]) }
     }
 }

@@ -1,0 +1,278 @@
+import LibP2P
+package import Multiformats
+
+/// A connection to a peer: drives a yamux session over a secured channel, and runs the handlers of its streams.
+///
+/// One task reads, one writes, one timer watches; handlers are child tasks. The reader waits while the peer leaves too
+/// many control frames unread. Data waits in streams: the peer's in its window, this end's in a bounded queue.
+@NetworkActor
+package final class Connection {
+    /// The peer, as its handshake proved.
+    package let peer: PeerID
+    /// Whether the peer dialed.
+    package let isInbound: Bool
+    /// The transport address at the other end.
+    package let remote: TCPEndpoint
+    /// What identify told; `nil` until then.
+    var identity: IdentifyMessage?
+
+    private let channel: SecuredChannel
+    private let protocols: ProtocolTable
+    private let counters: NetworkCounters
+    private let tasks = TaskNursery()
+    private var session: YamuxSession
+    private var streams: [YamuxStreamID: MuxedStream] = [:]
+    private var inboundCounts: [String: Int] = [:]
+    private let writerGate = Gate()
+    private let readerGate = Gate()
+    private var openers = FIFO<UnsafeContinuation<Void, Never>>()
+    private var timer: TimerID?
+    /// Why it ended; `nil` while it lives.
+    private(set) var fault: ConnectionFault?
+
+    init(
+        _ upgraded: ConnectionUpgrade.Outcome,
+        isInbound: Bool,
+        protocols: ProtocolTable,
+        counters: NetworkCounters
+    ) {
+        peer = upgraded.remote.peer
+        self.isInbound = isInbound
+        channel = upgraded.channel
+        remote = channel.raw.socket.remote
+        self.protocols = protocols
+        self.counters = counters
+        session = YamuxSession(role: isInbound ? .listener : .dialer, now: .now)
+    }
+
+    /// The latest round trip that the muxer measured.
+    var roundTrip: Duration? { session.lastRoundTrip }
+    /// Whether new streams may be opened.
+    var isUsable: Bool { fault == nil && !session.isClosing }
+    /// Streams open now.
+    var streamCount: Int { streams.count }
+
+    // MARK: Life
+
+    /// Owns every task of the connection; returns when it has ended.
+    ///
+    /// - Parameters:
+    ///   - leftover: plaintext that came behind the negotiation.
+    ///   - started: work that belongs to the connection's start, such as identify.
+    func run(leftover: ArraySlice<UInt8>, started: @escaping @Sendable @NetworkActor () async -> Void) async {
+        tasks.add { await self.readLoop(leftover) }
+        tasks.add { await self.writeLoop() }
+        tasks.add(started)
+        watch()
+        await withTaskCancellationHandler {
+            await tasks.run()
+        } onCancel: {
+            NetworkActor.post { self.close(.closedHere) }
+        }
+    }
+
+    /// Says go away; the connection closes when its streams have ended.
+    func goAway() {
+        session.goAway()
+        writerGate.open()
+    }
+
+    /// Closes at once; a last go away is sent if the socket takes it.
+    func close(_ fault: ConnectionFault) {
+        guard self.fault == nil else { return }
+        self.fault = fault
+        counters.count(.connectionEnded, fault.name)
+        session.goAway()
+        // Whatever fails here fails because the connection is gone, which is what is wanted.
+        try? channel.submit(&session) { _ in }
+        channel.raw.socket.close()
+        NetworkActor.cancel(timer)
+        let open = streams
+        streams = [:]
+        for stream in open.values { stream.fail(.connection(fault)) }
+        tasks.close()
+        writerGate.open()
+        readerGate.open()
+        while let opener = openers.popFirst() { opener.resume() }
+    }
+
+    private func readLoop(_ leftover: ArraySlice<UInt8>) async {
+        receive(leftover)
+        do throws(ConnectionFault) {
+            while fault == nil {
+                if session.controlFrameCount > ConnectionLimits.maxWaitingControlFrameCount {
+                    await readerGate.wait()
+                    continue
+                }
+                receive(try await channel.read()[...])
+                guard channel.raw.socket.mayHaveMore else { continue }
+                // Handlers, the writer and other connections take their turn before the next batch.
+                await NetworkActor.yield()
+            }
+        } catch {
+            close(error)
+        }
+    }
+
+    private func writeLoop() async {
+        do throws(ConnectionFault) {
+            while fault == nil {
+                while session.hasFrames {
+                    try sendFrames()
+                    try await channel.raw.flush()
+                }
+                readerGate.open()
+                if session.isClosing, streams.isEmpty { return close(.closedHere) }
+                await writerGate.wait()
+            }
+        } catch {
+            close(error)
+        }
+    }
+
+    private func sendFrames() throws(ConnectionFault) {
+        var reopened: [YamuxStreamID] = []
+        var ended: [YamuxStreamID] = []
+        try channel.submit(&session) { frame in
+            if frame.reopensQueue { reopened.append(frame.header.stream) }
+            if frame.endsStream { ended.append(frame.header.stream) }
+        }
+        for id in reopened { streams[id]?.queueReopened() }
+        for id in ended { forget(id) }
+    }
+
+    /// Keepalive, and the end of a socket that takes nothing.
+    private func watch() {
+        guard fault == nil, let deadline = session.nextDeadline else { return }
+        let now = ContinuousClock.now
+        if let since = channel.raw.stalledSince, now - since >= ConnectionLimits.writeStallTimeout {
+            return close(.writeStalled)
+        }
+        apply(session.deadlineReached(now: now))
+        wakeWriter()
+        guard fault == nil else { return }
+        let delay = min(max(deadline - now, .milliseconds(10)), ConnectionLimits.watchInterval)
+        timer = NetworkActor.schedule(after: delay) { self.watch() }
+    }
+
+    // MARK: The session's actions
+
+    private func receive(_ bytes: ArraySlice<UInt8>) {
+        apply(session.receive(bytes, now: .now))
+        wakeWriter()
+    }
+
+    private func apply(_ actions: [YamuxSession.Action]) {
+        for action in actions {
+            switch action {
+            case .accept(let id):
+                streams[id] = MuxedStream(accepting: id, on: self, protocols: protocols.names)
+            case .acknowledged:
+                openers.popFirst()?.resume()
+            case .deliver(let id, let bytes):
+                streams[id]?.receive(bytes)
+            case .endOfStream(let id):
+                streams[id]?.receiveEnd()
+                if !session.contains(id) { forget(id) }
+            case .resetStream(let id, let code):
+                streams.removeValue(forKey: id)?.fail(.resetByPeer(code: code))
+                openers.popFirst()?.resume()
+            case .refused:
+                counters.count(.streamRefused, "too many streams")
+            case .roundTrip:
+                break
+            case .remoteGoesAway:
+                writerGate.open()
+            case .terminate(let fault):
+                close(.yamux(fault))
+            }
+        }
+    }
+
+    private func forget(_ id: YamuxStreamID) {
+        streams[id] = nil
+        openers.popFirst()?.resume()
+        if session.isClosing, streams.isEmpty { writerGate.open() }
+    }
+
+    // MARK: For streams
+
+    private func wakeWriter() {
+        if session.hasFrames { writerGate.open() }
+    }
+
+    func queueRoom(of id: YamuxStreamID) -> Int { session.queueRoom(of: id) }
+
+    func write(_ bytes: ArraySlice<UInt8>, on id: YamuxStreamID) {
+        session.write(bytes, on: id)
+        wakeWriter()
+    }
+
+    func closeWrite(_ id: YamuxStreamID) {
+        session.closeWrite(id)
+        wakeWriter()
+    }
+
+    func reset(_ id: YamuxStreamID) {
+        session.reset(id)
+        forget(id)
+        wakeWriter()
+    }
+
+    func consumed(_ byteCount: Int, on id: YamuxStreamID) {
+        guard byteCount > 0 else { return }
+        session.consumed(byteCount, on: id, now: .now)
+        wakeWriter()
+    }
+
+    /// Opens a stream and proposes protocols.
+    ///
+    /// - Parameter proposals: one that the peer is known to serve needs no round trip: bytes may follow at once.
+    /// - Returns: the stream, agreed on or proposed.
+    /// - Throws: `StreamFault`.
+    func openStream(_ proposals: [String]) async throws(StreamFault) -> MuxedStream {
+        let id = try await openSession()
+        let stream = MuxedStream(opening: id, on: self, proposals: proposals)
+        streams[id] = stream
+        if proposals.count == 1, identity?.protocols.contains(proposals[0]) == true { return stream }
+        try await stream.agreed()
+        return stream
+    }
+
+    private func openSession() async throws(StreamFault) -> YamuxStreamID {
+        while true {
+            if let fault { throw .connection(fault) }
+            do throws(YamuxOpenFault) {
+                return try session.open(now: .now)
+            } catch {
+                switch error {
+                case .closing, .idsExhausted: throw .connection(.ended)
+                case .tooManyStreams, .tooManyUnacknowledged:
+                    await withUnsafeContinuation { openers.append($0) }
+                }
+            }
+        }
+    }
+
+    /// Runs the handler of an inbound stream, or resets a stream too many.
+    func startHandler(of stream: MuxedStream) {
+        let name = stream.protocolID
+        guard let service = protocols.services[name] else { return stream.reset() }
+        guard inboundCounts[name, default: 0] < service.maxStreamCount else {
+            counters.count(.streamRefused, name)
+            return stream.reset()
+        }
+        inboundCounts[name, default: 0] += 1
+        let peer = peer
+        tasks.add {
+            do {
+                try await service.handler(peer, stream)
+                stream.finish()
+            } catch {
+                self.counters.count(.handlerFailed, name)
+                stream.reset()
+            }
+            self.inboundCounts[name, default: 1] -= 1
+        }
+    }
+}

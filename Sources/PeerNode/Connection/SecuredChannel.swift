@@ -1,0 +1,112 @@
+import LibP2P
+import Multiformats
+
+/// The Noise channel of a connection: plaintext batches in, frames out.
+///
+/// The buffers for ciphertext are shared by all connections (they run on one thread), so an idle connection holds none.
+@NetworkActor
+final class SecuredChannel {
+    private static let input = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: ConnectionLimits.socketBatchByteCount,
+        alignment: 64
+    )
+    private static let output = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: ConnectionLimits.socketBatchByteCount,
+        alignment: 64
+    )
+
+    let raw: RawChannel
+    private var transport: NoiseTransport
+    /// The front of a message whose rest has not come.
+    private var partial: [UInt8]
+
+    init(raw: RawChannel, transport: consuming NoiseTransport, leftover: ArraySlice<UInt8>) {
+        self.raw = raw
+        self.transport = transport
+        partial = Array(leftover)
+    }
+
+    /// The plaintext of everything that has arrived; waits for at least one byte.
+    func read() async throws(ConnectionFault) -> [UInt8] {
+        while true {
+            let plaintext = try openBuffered()
+            if !plaintext.isEmpty { return plaintext }
+            await raw.socket.readable()
+        }
+    }
+
+    /// Takes the messages that are here, behind those bytes that came before.
+    private func openBuffered() throws(ConnectionFault) -> [UInt8] {
+        let input = Self.input
+        input.copyBytes(from: partial)
+        let received = try raw.receive(into: .init(rebasing: input[partial.count...]))
+        let available = UnsafeRawBufferPointer(rebasing: input[..<(partial.count + (received ?? 0))])
+        guard !available.isEmpty else { return [] }
+        let plaintext: [UInt8]
+        let byteCount: Int
+        do throws(NoiseFault) {
+            (plaintext, byteCount) = try transport.open(available)
+        } catch {
+            throw .noise(error)
+        }
+        partial = Array(available[byteCount...])
+        return plaintext
+    }
+
+    /// Sends bytes, for a negotiation.
+    func write(_ bytes: [UInt8]) async throws(ConnectionFault) {
+        guard !bytes.isEmpty else { return }
+        precondition(
+            bytes.count <= NoiseTransport.maxPlaintextByteCount,
+            "a negotiation of \(bytes.count) bytes"
+        )
+        let output = Self.output
+        try beginMessage()
+        bytes.withUnsafeBytes { transport.seal($0, into: output) }
+        try raw.submit(.init(rebasing: output[..<transport.endMessage(output)]))
+        try await raw.flush()
+    }
+
+    /// Seals a session's frames, as many as a batch holds, and hands them to the socket.
+    ///
+    /// - Parameters:
+    ///   - session: whose frames are taken.
+    ///   - sent: told of each frame.
+    /// - Throws: `ConnectionFault` of the socket.
+    func submit(_ session: inout YamuxSession, sent: (YamuxFrame) -> Void) throws(ConnectionFault) {
+        let output = Self.output
+        var byteCount = 0
+        while session.hasFrames, output.count - byteCount >= Self.roomForMessage {
+            let message = UnsafeMutableRawBufferPointer(rebasing: output[byteCount...])
+            guard let count = try sealMessage(&session, into: message, sent: sent) else { break }
+            byteCount += count
+        }
+        if byteCount > 0 { try raw.submit(.init(rebasing: output[..<byteCount])) }
+    }
+
+    private static let roomForMessage = NoiseTransport.maxCiphertextByteCount + NoiseTransport.lengthByteCount
+
+    /// Fills one message with frames: header and body are sealed from where they are.
+    private func sealMessage(
+        _ session: inout YamuxSession,
+        into message: UnsafeMutableRawBufferPointer,
+        sent: (YamuxFrame) -> Void
+    ) throws(ConnectionFault) -> Int? {
+        var room = NoiseTransport.maxPlaintextByteCount
+        while let frame = session.nextFrame(maxByteCount: room) {
+            if room == NoiseTransport.maxPlaintextByteCount { try beginMessage() }
+            withUnsafeTemporaryAllocation(byteCount: YamuxHeader.byteCount, alignment: 4) { header in
+                frame.header.write(to: header)
+                transport.seal(UnsafeRawBufferPointer(header), into: message)
+            }
+            frame.body.withUnsafeBytes { transport.seal($0, into: message) }
+            room -= frame.byteCount
+            sent(frame)
+        }
+        return room == NoiseTransport.maxPlaintextByteCount ? nil : transport.endMessage(message)
+    }
+
+    private func beginMessage() throws(ConnectionFault) {
+        do throws(NoiseFault) { try transport.beginMessage() } catch { throw .noise(error) }
+    }
+}
