@@ -154,7 +154,7 @@ package struct MapReducePeer: Sendable {
     private func check(_ sealed: [UInt8], of task: RemoteTask) throws(CallError) -> Receipt {
         let receipt: Receipt
         do throws(SealedMessageFault) {
-            receipt = try Receipt(sealed: sealed, verify: SignedEnvelope.verifyEd25519)
+            receipt = try Receipt(sealed: sealed, verify: SignedEnvelope.ed25519Verifier)
         } catch {
             throw .violation("its receipt is not valid (\(error))")
         }

@@ -1,6 +1,6 @@
 package import BlockStore
-package import MRProtocol
-package import Multiformats
+import MRProtocol
+import Multiformats
 import Synchronization
 
 /// Answers the calls of other nodes over `/mapreduce/1`: one stream a call.
