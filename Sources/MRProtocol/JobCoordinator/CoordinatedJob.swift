@@ -26,6 +26,7 @@ struct CoordinatedJob: Sendable {
     struct Stage: Sendable {
         var items: [Item]
         var inputs: JobShape.Inputs
+        var onlyWorker: WorkerID?
         var queue = PendingQueue()
         /// Items that are waiting or running.
         var openCount = 0
@@ -57,7 +58,8 @@ struct CoordinatedJob: Sendable {
                 items: stage.items.map {
                     Item(state: $0.isDone ? .committed : .unneeded, holders: $0.holders)
                 },
-                inputs: stage.inputs
+                inputs: stage.inputs,
+                onlyWorker: stage.onlyWorker
             )
         }
         markNeeded()

@@ -84,10 +84,13 @@ package struct JobShape: Sendable {
     package struct Stage: Sendable {
         package var items: [Item]
         package var inputs: Inputs
+        /// Only this worker gets its items, as long as it is there; `nil`: anyone.
+        package var onlyWorker: WorkerID?
 
-        package init(items: [Item], inputs: Inputs) {
+        package init(items: [Item], inputs: Inputs, onlyWorker: WorkerID? = nil) {
             self.items = items
             self.inputs = inputs
+            self.onlyWorker = onlyWorker
         }
     }
 

@@ -92,6 +92,28 @@ package struct JobCoordinator: Sendable {
         jobs[job]?[item].outputHolder = nil
     }
 
+    /// From now on any worker may get items of the stage, which one worker had for itself.
+    package mutating func openStage(_ stage: Int, of job: JobNumber, now: Duration) -> [Action] {
+        guard jobs[job]?.stages.indices.contains(stage) == true, jobs[job]?.stages[stage].onlyWorker != nil else {
+            return []
+        }
+        jobs[job]?.stages[stage].onlyWorker = nil
+        return assign(now: now)
+    }
+
+    /// An output that a worker had reported as good turned out wrong: counts as a failure of that worker.
+    package mutating func blame(_ worker: WorkerID, in job: JobNumber) {
+        jobs[job]?.failureCounts[worker, default: 0] += 1
+    }
+
+    /// Whether a worker gets no more attempts of a job, after too many failures.
+    package func isExcluded(_ worker: WorkerID, from job: JobNumber) -> Bool {
+        jobs[job]?.isExcluded(worker) ?? false
+    }
+
+    /// Slots of all workers.
+    package var slotCount: Int { workers.values.reduce(0) { $0 + $1.slots } }
+
     /// An attempt failed.
     ///
     /// `lostInputs` are outputs of the stage before that could not be read, by their index; `randomness` is any 64 random
@@ -329,6 +351,7 @@ extension JobCoordinator {
         now: Duration
     ) -> WorkItem? {
         guard let stage = jobs[number]?.currentStage, mayWork(worker, on: number) else { return nil }
+        if let only = jobs[number]?.stages[stage].onlyWorker, only != worker, workers[only] != nil { return nil }
         if let item = takeRetry(of: number, stage: stage, for: worker, now: now) { return item }
         if onlyLocal, jobs[number]?.stages[stage].queue.knowsHolders != true { return nil }
         // The queue is taken out while its closure reads the items beside it.

@@ -17,6 +17,21 @@ final class ActiveJob {
     /// The runs that all reduces read, made once.
     var reduceInputs: [any RunBytes]?
     var runsKey: TaskKey?
+    /// Where each worker stands in `status.workers`.
+    private var shareIndexes: [WorkerID: Int] = [:]
+    /// Who made the outputs that are there.
+    var makers: [WorkItem: WorkerID] = [:]
+    /// Leaves by their holders, in the order of the plan; `nil`: all are here.
+    var leafHolders: [WorkerID: [Bool]]?
+    /// Bytes of run files that were copied here from other workers.
+    var copiedRunByteCount: UInt64 = 0
+    /// The job's name in calls to workers.
+    let remoteName = UInt64.random(in: 1...UInt64.max)
+    /// Whether the runs in memory were made files for other nodes.
+    var sharing = Sharing.none
+    var shareWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Workers that were given attempts.
+    var remoteWorkers: Set<WorkerID> = []
     var memories: [MemoryCandidate] = []
     var isRemembering = false
     var hasRememberedPins = false
@@ -28,6 +43,10 @@ final class ActiveJob {
     var phaseStart: Duration
     /// The state is decided and is being written down.
     var isEnding = false
+
+    enum Sharing {
+        case none, running, done
+    }
 
     init(number: JobNumber, submission: JobSubmission, status: JobStatus, now: Duration) {
         self.number = number
@@ -69,6 +88,39 @@ final class ActiveJob {
         item.stage == 0 ? planned?.plan.items[item.index].leaves.count ?? 0 : 1
     }
 
+    /// Changes what is shown of a worker's part in the job.
+    func share(of worker: WorkerID, _ change: (inout WorkerShare) -> Void) {
+        guard let index = shareIndexes[worker] else { return }
+        change(&status.workers[index])
+    }
+
+    /// Shows a worker from now on.
+    func showWorker(_ worker: WorkerID, name: String) {
+        guard shareIndexes[worker] == nil, status.workers.count < ClusterLimits.maxWorkers else { return }
+        shareIndexes[worker] = status.workers.count
+        status.workers.append(WorkerShare(worker: name))
+    }
+
+    /// The worker whose attempt made the output that a merge or reduce reads as number `index`.
+    func maker(ofInput index: Int, of item: WorkItem) -> WorkerID? {
+        makers[WorkItem(stage: item.stage - 1, index: index)]
+    }
+
+    /// Leaves in a range that a worker has.
+    func localLeafCount(_ leaves: Range<Int>, of worker: WorkerID) -> Int {
+        guard let leafHolders else { return leaves.count }
+        guard let held = leafHolders[worker] else { return 0 }
+        return held[leaves].count { $0 }
+    }
+
+    /// Workers that have most of the leaves in a range.
+    func holders(of leaves: Range<Int>) -> [WorkerID] {
+        guard let leafHolders else { return [] }
+        let counts = leafHolders.map { (worker: $0.key, count: $0.value[leaves].count { $0 }) }
+        guard let most = counts.map(\.count).max(), most > 0 else { return [] }
+        return counts.filter { $0.count == most }.map(\.worker).sorted()
+    }
+
     /// Changes the progress of the phase of `item`.
     func progress(of item: WorkItem, _ change: (inout PhaseProgress) -> Void) {
         switch phase(ofStage: item.stage) {
@@ -99,7 +151,7 @@ final class ActiveJob {
         case .malformedMapOutput(let index, _): return [first + index]
         case .mapOutputUnavailable(let cid, _):
             return outputs[item.stage - 1].indices.filter { index in
-                (outputs[item.stage - 1][index]?.run as? StoredRun)?.root == cid
+                outputs[item.stage - 1][index]?.run?.root == cid
             }
         default: return []
         }
@@ -147,5 +199,16 @@ final class ActiveJob {
     func recount() {
         status.counters = TaskCounters()
         for case let output? in outputs.joined() { status.counters += output.counters }
+    }
+}
+
+extension RunBytes {
+    /// The CID of a run that is a file, here or elsewhere.
+    var root: CID? {
+        switch self {
+        case let run as StoredRun: run.root
+        case let run as RemoteRun: run.reference.root
+        default: nil
+        }
     }
 }

@@ -23,15 +23,15 @@ package final class JobDatabase {
     }
 
     private let path: String
-    private var connection: Connection?
+    private var connection: Database.Connection?
 
     private static let schemaVersion: Int64 = 1
 
     package init(path: String) { self.path = path }
 
-    private func open() throws(DatabaseError) -> Connection {
+    private func open() throws(DatabaseError) -> Database.Connection {
         if let connection { return connection }
-        let opened = try Connection(path: path)
+        let opened = try Database.Connection(path: path)
         try opened.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
         let version = try opened.integer("PRAGMA user_version") ?? 0
         guard version <= JobDatabase.schemaVersion else { throw JobDatabase.newerSchema(path, version) }
@@ -92,7 +92,7 @@ extension JobDatabase {
     }
 
     private func inTransaction<T>(
-        _ body: (Connection) throws(DatabaseError) -> T
+        _ body: (Database.Connection) throws(DatabaseError) -> T
     ) throws(DatabaseError) -> T {
         let connection = try open()
         try connection.execute("BEGIN IMMEDIATE")
@@ -107,7 +107,7 @@ extension JobDatabase {
     }
 
     /// A number above every one given before: the order of use.
-    private func turn(_ connection: Connection) throws(DatabaseError) -> Int64 {
+    private func turn(_ connection: Database.Connection) throws(DatabaseError) -> Int64 {
         (try connection.integer("SELECT max(used) FROM remembered") ?? 0) + 1
     }
 
@@ -189,7 +189,7 @@ extension JobDatabase {
         }
     }
 
-    private func insert(_ memory: Memory, turn: Int64, into connection: Connection) throws(DatabaseError) {
+    private func insert(_ memory: Memory, turn: Int64, into connection: Database.Connection) throws(DatabaseError) {
         var root: SQLValue = .null
         var (readsOn, byteCount, taskCount, counters) = (0, UInt64(0), 0, TaskCounters())
         switch memory.value {
@@ -211,7 +211,7 @@ extension JobDatabase {
         )
     }
 
-    private func evict(over limit: UInt64, from connection: Connection) throws(DatabaseError) -> [TaskKey] {
+    private func evict(over limit: UInt64, from connection: Database.Connection) throws(DatabaseError) -> [TaskKey] {
         let rowCost = JobDatabase.rememberedRowByteCount
         let sum = "SELECT total(byte_count + \(rowCost)) FROM remembered"
         var excess = (try connection.integer(sum) ?? 0) - Int64(clamping: limit)

@@ -15,6 +15,8 @@ final class JobExecution: Sendable {
     let memory: RunMemory
     /// Memory of one attempt, in bytes.
     let attemptMemoryByteCount: Int
+    /// Runs are files in the store, where other nodes can fetch them.
+    let sharesRuns: Bool
     private let cancelled = Atomic<Bool>(false)
     private let readByteCount = Atomic<Int>(0)
 
@@ -24,13 +26,15 @@ final class JobExecution: Sendable {
         engines: any JobEngines,
         store: any BlockStore,
         ingest: Ingest,
-        configuration: JobConfiguration
+        configuration: JobConfiguration,
+        sharesRuns: Bool = false
     ) {
         self.number = number
         self.spec = spec
         self.engines = engines
         self.store = store
         self.ingest = ingest
+        self.sharesRuns = sharesRuns
         // A quarter holds finished runs, half belongs to the attempts; the rest is for blocks on their way, caches and code.
         memory = RunMemory(limit: configuration.memoryByteCount / 4)
         attemptMemoryByteCount = configuration.memoryByteCount / 2 / configuration.slots
@@ -42,11 +46,17 @@ final class JobExecution: Sendable {
     /// File bytes read by all attempts so far.
     var bytesRead: Int { readByteCount.load(ordering: .relaxed) }
 
-    func limits(_ stop: StopFlag) -> AttemptLimits {
+    /// Counts file bytes that another node read for this job.
+    func count(bytesRead count: Int) { readByteCount.add(count, ordering: .relaxed) }
+
+    func limits(_ stop: StopFlag, progress: (@Sendable (Int) -> Void)? = nil) -> AttemptLimits {
         AttemptLimits(
             memoryByteCount: attemptMemoryByteCount,
             isCancelled: { stop.isSet || self.isCancelled },
-            progress: { self.readByteCount.add($0, ordering: .relaxed) }
+            progress: { count in
+                self.readByteCount.add(count, ordering: .relaxed)
+                progress?(count)
+            }
         )
     }
 }
@@ -70,6 +80,12 @@ struct AttemptRequest: Sendable {
     var execution: JobExecution
     var work: Work
     var stop: StopFlag
+    /// The node that the attempt is for; `nil`: this one.
+    var master: PeerID?
+    /// Called with file bytes read since the last call.
+    var progress: (@Sendable (Int) -> Void)?
+    /// Takes the end of an attempt that another master gave.
+    var ended: (@Sendable (Result<TaskOutput, TaskFault>) -> Void)?
 }
 
 /// What an attempt made.
@@ -93,7 +109,7 @@ extension AttemptRequest {
     func execute(_ engine: any JobEngine) throws(TaskFault) -> TaskOutput {
         let spills = StoreSpillSpace(store: execution.store)
         defer { spills.discard() }
-        let limits = execution.limits(stop)
+        let limits = execution.limits(stop, progress: progress)
         if limits.isCancelled() { throw .cancelled }
         switch work {
         case .map(let assignment):
@@ -115,7 +131,7 @@ extension AttemptRequest {
             )
             return TaskOutput(file: .run(run), counters: counters)
         case .reduce(let partition, let runs):
-            let sink = StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: false)
+            let sink = StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: execution.sharesRuns)
             let counters = try engine.executeReduce(
                 partition: partition,
                 runs: runs,
@@ -129,7 +145,10 @@ extension AttemptRequest {
         }
     }
 
-    private var runSink: RunSink {
-        RunSink(memory: execution.memory, store: execution.store, ingest: execution.ingest)
+    private var runSink: any FileSink {
+        if execution.sharesRuns {
+            return StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: true)
+        }
+        return RunSink(memory: execution.memory, store: execution.store, ingest: execution.ingest)
     }
 }

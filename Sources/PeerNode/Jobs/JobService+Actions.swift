@@ -11,7 +11,7 @@ extension JobService {
         for action in actions {
             switch action {
             case .start(let attempt): start(attempt)
-            case .stop(let attempt): running[attempt.id]?.stop.set()
+            case .stop(let attempt): stop(attempt)
             case .commit(let attempt): commit(attempt)
             case .discard(let attempt): results[attempt.id] = nil
             case .withdraw(let number, let item): withdraw(item, of: number)
@@ -34,6 +34,11 @@ extension JobService {
         case .wake(let time): await wake(at: time)
         case .tick: await tick()
         case .serve(let slot): await serve(slot)
+        case .fetchInputs(let attempt): await fetchInputs(attempt)
+        case .sendAway(let attempt): await sendAway(attempt)
+        case .closeLease(let lease): await storage.close(lease)
+        case .cancelRemote(let worker, let job, let attempt):
+            await workers[worker]?.worker.cancel(job: job, attempt: attempt)
         }
     }
 
@@ -41,7 +46,7 @@ extension JobService {
     nonisolated func serve(_ slot: Slot) async {
         while let request = pool.next(for: slot) {
             let result = slot.execute(request)
-            await attemptEnded(request.attempt.id, result)
+            if let ended = request.ended { ended(result) } else { await attemptEnded(request.attempt.id, result) }
         }
     }
 }
@@ -65,28 +70,56 @@ extension JobService {
         )
         running[attempt.id] = request
         job.status.attemptCount += 1
-        job.status.workers[0].attemptsRunning += 1
+        show(attempt.worker, in: job)
+        job.share(of: attempt.worker) { $0.attemptsRunning += 1 }
         let taskCount = job.taskCount(of: attempt.item)
         job.progress(of: attempt.item) { $0.running += taskCount }
         job.enter(job.phase(ofStage: attempt.item.stage), now: now)
-        if let slot = pool.add(request) { queue.put(.serve(slot)) }
+        if attempt.worker != JobService.selfWorker {
+            queue.put(.sendAway(attempt.id))
+        } else if needsInputs(attempt, of: job) {
+            queue.put(.fetchInputs(attempt.id))
+        } else {
+            execute(request)
+        }
     }
 
-    private func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>) {
+    /// Gives an attempt to the slots of this node.
+    ///
+    /// - Returns: `false` when the service has stopped.
+    @discardableResult
+    nonisolated func execute(_ request: AttemptRequest) -> Bool {
+        guard let slot = pool.add(request) else { return true }
+        return queue.put(.serve(slot))
+    }
+
+    private func stop(_ attempt: Attempt) {
+        guard let request = running[attempt.id] else { return }
+        request.stop.set()
+        guard attempt.worker != JobService.selfWorker, let job = active[attempt.job] else { return }
+        queue.put(.cancelRemote(attempt.worker, job: job.remoteName, attempt: attempt.id.number))
+    }
+
+    /// - Parameter isRecorded: the output is here, where no other node's loss can take it.
+    func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
         guard let attempt = running.removeValue(forKey: id)?.attempt else { return }
         let job = active[attempt.job]
         if let job, job.planned != nil {
             let taskCount = job.taskCount(of: attempt.item)
             job.progress(of: attempt.item) { $0.running -= taskCount }
-            job.status.workers[0].attemptsRunning -= 1
+            job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
         }
         guard !isStopping else { return }
         switch result {
         case .success(let output):
             results[id] = output
-            apply(coordinator.attemptSucceeded(id, isRecorded: true, now: now))
+            apply(coordinator.attemptSucceeded(id, isRecorded: isRecorded, now: now))
         case .failure(let fault):
             if let job, fault != .cancelled { note(fault, of: attempt, in: job) }
+            if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
+                let first = attempt.item.stage < job.outputs.count - 1 ? attempt.item.index * CoordinatorLimits.mergeFanIn : 0
+                if let maker = job.maker(ofInput: first + index, of: attempt.item) { coordinator.blame(maker, in: job.number) }
+            }
             let actions = coordinator.attemptFailed(
                 id,
                 fault,
@@ -100,7 +133,7 @@ extension JobService {
 
     private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob) {
         job.status.failedAttemptCount += 1
-        job.status.workers[0].attemptsFailed += 1
+        job.share(of: attempt.worker) { $0.attemptsFailed += 1 }
         let failure = failure(fault, of: attempt, in: job)
         if job.status.failures.count < JobLimits.maxFailuresShown { job.status.failures.append(failure) }
         job.note(
@@ -123,7 +156,7 @@ extension JobService {
         let first =
             attempt.item.stage == 0 ? job.planned?.plan.items[attempt.item.index].leaves.lowerBound : nil
         return AttemptFailure(
-            worker: configuration.workerName,
+            worker: name(of: attempt.worker),
             phase: job.phase(ofStage: attempt.item.stage),
             task: first ?? attempt.item.index,
             attempt: attempt.number,
@@ -138,20 +171,25 @@ extension JobService {
         }
         let item = attempt.item
         job.outputs[item.stage][item.index] = output
+        job.makers[item] = attempt.worker
         job.status.counters += output.counters
         let taskCount = job.taskCount(of: item)
         job.progress(of: item) { $0.done += taskCount }
-        job.status.workers[0].tasksDone += taskCount
-        if item.stage == 0 { commitMap(item.index, output, of: job) }
+        job.share(of: attempt.worker) { $0.tasksDone += taskCount }
+        if item.stage == 0 { commitMap(item.index, output, by: attempt.worker, of: job) }
         if item.stage == job.outputs.count - 1 { rememberPart(item.index, output, of: job) }
     }
 
-    private func commitMap(_ index: Int, _ output: TaskOutput, of job: ActiveJob) {
+    private func commitMap(_ index: Int, _ output: TaskOutput, by worker: WorkerID, of job: ActiveJob) {
         guard let plan = job.planned?.plan else { return }
         let item = plan.items[index]
         let byteCount = plan.byteCount(of: item)
         job.status.mappedByteCount += byteCount
-        job.status.workers[0].localTasks += item.leaves.count
+        let localTasks = job.localLeafCount(item.leaves, of: worker)
+        job.share(of: worker) { share in
+            share.localTasks += localTasks
+            share.mappedBytes += byteCount
+        }
         job.mapKeys[index] = plan.key(of: item, lookahead: output.lookaheadCount)
         guard job.submission.usesRememberedOutputs, let run = output.run else { return }
         guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else {
@@ -183,6 +221,8 @@ extension JobService {
     private func withdraw(_ item: WorkItem, of number: JobNumber) {
         guard let job = active[number], let output = job.outputs[item.stage][item.index] else { return }
         job.outputs[item.stage][item.index] = nil
+        job.makers[item] = nil
+        job.sharing = .none
         job.reduceInputs = nil
         job.runsKey = nil
         job.recount()
@@ -211,14 +251,10 @@ extension JobService {
         guard let job = active[number], !job.isEnding, !isStopping else { return }
         job.status.state = .running
         job.status.startedAt = WallClock.milliseconds
-        job.status.workers = [WorkerShare(worker: configuration.workerName)]
+        show(JobService.selfWorker, in: job)
         job.phaseStart = now
-        let outcome = await storage.plan(
-            number,
-            job.status,
-            usesMemory: job.submission.usesRememberedOutputs,
-            slots: configuration.slots
-        )
+        let outcome = await planFetchingNodes(job)
+        if case .planned(let planned) = outcome { job.leafHolders = await holders(of: planned.plan) }
         guard active[number] != nil, !job.isEnding else {
             if case .planned(let planned) = outcome { await storage.abandon(planned.execution) }
             return
@@ -232,9 +268,17 @@ extension JobService {
 
     private func begin(_ job: ActiveJob, _ planned: PlannedJob) {
         let maps = planned.plan.items.map { item in
-            JobShape.Item(weight: UInt64(item.leaves.count), isDone: item.remembered != nil)
+            JobShape.Item(
+                weight: UInt64(item.leaves.count),
+                holders: job.holders(of: item.leaves),
+                isDone: item.remembered != nil
+            )
         }
-        let shape = JobShape(maps: maps, reduces: planned.parts.map { JobShape.Item(isDone: $0 != nil) })
+        var shape = JobShape(maps: maps, reduces: planned.parts.map { JobShape.Item(isDone: $0 != nil) })
+        // Merges and reduces stay here until the shuffle turns out large.
+        for stage in shape.stages.indices where stage > 0 || job.leafHolders == nil {
+            shape.stages[stage].onlyWorker = JobService.selfWorker
+        }
         job.adopt(planned, stageCounts: shape.stages.map(\.items.count))
         job.note(
             "\(planned.plan.files.count) files, \(planned.plan.leafCount) map tasks in \(maps.count) groups, "
@@ -301,6 +345,7 @@ extension JobService {
             job.status.failure = failure(reason, attempt, job)
         }
         job.status.endedAt = WallClock.milliseconds
+        for worker in job.remoteWorkers { queue.put(.cancelRemote(worker, job: job.remoteName, attempt: nil)) }
         let words = job.status.failure.map { ": \($0.message)" } ?? job.status.result.map { ": \($0)" } ?? ""
         job.note(job.status.state.rawValue + words, time: WallClock.milliseconds)
         queue.put(.end(job.number, key))
@@ -419,6 +464,7 @@ enum RememberingPolicy {
     static func isWorth(_ run: any RunBytes, inputByteCount: UInt64) -> Bool {
         guard inputByteCount >= minGroupByteCount else { return false }
         // A run that is in the store already costs only its room.
+        if run is RemoteRun { return false }
         if run is StoredRun { return run.byteCount <= inputByteCount }
         return run.byteCount <= inputByteCount / minShrinkage
     }

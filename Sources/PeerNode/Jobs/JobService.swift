@@ -22,6 +22,10 @@ public actor JobService {
     enum Work: Sendable {
         case plan(JobNumber)
         case serve(Slot)
+        case fetchInputs(AttemptID)
+        case sendAway(AttemptID)
+        case cancelRemote(WorkerID, job: UInt64, attempt: UInt64?)
+        case closeLease(Ingest)
         case finish(JobNumber)
         case end(JobNumber, TaskKey?)
         case remember(JobNumber)
@@ -45,6 +49,10 @@ public actor JobService {
     var results: [AttemptID: TaskOutput] = [:]
     /// Ended jobs, kept here only when there is no `jobs.db`.
     var ended: [JobDatabase.Record] = []
+    /// How this node reaches others; `nil`: it is alone.
+    let cluster: JobCluster?
+    var workers: [WorkerID: JoinedWorker] = [:]
+    var workerIDs: [PeerID: WorkerID] = [:]
     var isStopping = false
     var isTicking = false
     private var jobCount = 0
@@ -67,11 +75,17 @@ public actor JobService {
         self.init(store: store, configuration: configuration, engines: BuiltInEngines())
     }
 
-    package init(store: any BlockStore, configuration: JobConfiguration, engines: any JobEngines) {
+    package init(
+        store: any BlockStore,
+        configuration: JobConfiguration,
+        engines: any JobEngines,
+        exchange: Exchange? = nil
+    ) {
         precondition(1...JobLimits.maxSlots ~= configuration.slots, "\(configuration.slots) slots")
         self.configuration = configuration
         self.engines = engines
-        storage = JobStorage(store: store, configuration: configuration, engines: engines)
+        cluster = exchange.map { JobCluster(exchange: $0, store: store) }
+        storage = JobStorage(store: store, configuration: configuration, engines: engines, exchange: exchange)
         pool = WorkerPool(slotCount: configuration.slots)
     }
 

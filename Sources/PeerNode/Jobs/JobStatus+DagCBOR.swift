@@ -85,6 +85,8 @@ extension WorkerShare {
         .map([
             "worker": .string(worker), "done": .integer(Int64(tasksDone)),
             "failed": .integer(Int64(attemptsFailed)), "local": .integer(Int64(localTasks)),
+            "fetched": .integer(Int64(fetchedBlocks)), "fetchedBytes": .unsigned(fetchedBytes),
+            "mapped": .unsigned(mappedBytes),
             "excluded": .bool(isExcluded),
         ])
     }
@@ -95,6 +97,9 @@ extension WorkerShare {
         tasksDone = fields["done"]?.number ?? 0
         attemptsFailed = fields["failed"]?.number ?? 0
         localTasks = fields["local"]?.number ?? 0
+        fetchedBlocks = fields["fetched"]?.number ?? 0
+        fetchedBytes = UInt64(fields["fetchedBytes"]?.number ?? 0)
+        mappedBytes = UInt64(fields["mapped"]?.number ?? 0)
         isExcluded = fields["excluded"]?.flag ?? false
     }
 }

@@ -84,6 +84,12 @@ public struct WorkerShare: Hashable, Sendable {
     public var attemptsFailed = 0
     /// Map tasks that ran where their block was.
     public var localTasks = 0
+    /// Input blocks that it had to fetch.
+    public var fetchedBlocks = 0
+    /// Bytes of those blocks.
+    public var fetchedBytes: UInt64 = 0
+    /// Input bytes of the map tasks that it did.
+    public var mappedBytes: UInt64 = 0
     /// No longer given attempts of this job, after too many failures.
     public var isExcluded = false
 

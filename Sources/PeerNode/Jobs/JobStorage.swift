@@ -10,6 +10,8 @@ actor JobStorage {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     let store: any BlockStore
+    /// Fetches blocks that are not here; `nil`: the node is alone.
+    private let exchange: Exchange?
     private let configuration: JobConfiguration
     private let engines: any JobEngines
     private let database: JobDatabase?
@@ -19,8 +21,14 @@ actor JobStorage {
     /// Prefix of the pins that keep results.
     static let resultPinPrefix = "result/"
 
-    init(store: any BlockStore, configuration: JobConfiguration, engines: any JobEngines) {
+    init(
+        store: any BlockStore,
+        configuration: JobConfiguration,
+        engines: any JobEngines,
+        exchange: Exchange? = nil
+    ) {
         self.store = store
+        self.exchange = exchange
         self.configuration = configuration
         self.engines = engines
         database = configuration.databasePath.map(JobDatabase.init)
@@ -79,7 +87,7 @@ extension JobStorage {
                 number: number,
                 spec: status.spec,
                 engines: engines,
-                store: store,
+                store: reading(ingest),
                 ingest: ingest,
                 configuration: configuration
             )
@@ -119,6 +127,43 @@ extension JobStorage {
         }
         touch(plan.items.filter { $0.remembered != nil }.map(\.key))
         return PlannedJob(execution: execution, plan: plan, keys: keys, parts: parts, notes: inputs.notes)
+    }
+
+    /// The store for attempts: blocks that are not here are fetched and put under the job's lease.
+    private func reading(_ ingest: Ingest) -> any BlockStore {
+        guard let exchange else { return store }
+        let options = FetchOptions(patience: ClusterLimits.inputPatience)
+        return FetchingStore(store, exchange: exchange, ingest: ingest, options: options)
+    }
+
+    /// Starts a lease for the inner nodes that planning has to fetch.
+    func makePlanLease() throws(TaskFault) -> Ingest { try makeIngest() }
+
+    /// Ends a lease; its blocks stay until the next collection.
+    func close(_ ingest: Ingest) {
+        // What cannot be released now is released with the process.
+        try? ingest.close()
+    }
+
+    /// Makes files of runs that are in memory, so that other nodes can fetch them.
+    func share(_ runs: [any RunBytes], _ execution: JobExecution) throws(TaskFault) -> [any RunBytes] {
+        var shared: [any RunBytes] = []
+        do throws(BlockStoreError) {
+            for run in runs {
+                guard let inMemory = run as? MemoryRun else {
+                    shared.append(run)
+                    continue
+                }
+                let builder = FileBuilder(ingest: execution.ingest)
+                try inMemory.forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
+                let node = try builder.finish()
+                shared.append(StoredRun(root: node.cid, byteCount: node.fileByteCount, store: execution.store))
+            }
+            try execution.ingest.flush()
+        } catch {
+            throw .store(error.message)
+        }
+        return shared
     }
 
     private func makeIngest() throws(TaskFault) -> Ingest {

@@ -12,18 +12,22 @@ final class WorkQueue<Work: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
-    /// Adds work; dropped when the queue is closed.
-    func put(_ work: Work) {
-        let reader = state.withLock { state -> CheckedContinuation<Work?, Never>? in
-            guard !state.isClosed else { return nil }
+    /// Adds work.
+    ///
+    /// - Returns: `false` when the queue is closed and the work dropped.
+    @discardableResult
+    func put(_ work: Work) -> Bool {
+        let (isTaken, reader) = state.withLock { state -> (Bool, CheckedContinuation<Work?, Never>?) in
+            guard !state.isClosed else { return (false, nil) }
             guard let reader = state.reader else {
                 state.waiting.append(work)
-                return nil
+                return (true, nil)
             }
             state.reader = nil
-            return reader
+            return (true, reader)
         }
         reader?.resume(returning: work)
+        return isTaken
     }
 
     /// Waits for the next work, or for the end (`nil`: closed and empty); one reader at a time.

@@ -1,15 +1,24 @@
 import Engines
 import MRProtocol
+import Multiformats
 import Synchronization
 
 /// The slots of this node: threads that execute attempts, and the attempts at hand for them.
 ///
-/// A slot that has ended an attempt takes the next one at once, without asking the coordinator.
+/// A slot that has ended an attempt takes the next one at once, without asking the coordinator. Attempts of different
+/// masters, this node among them, take turns.
 final class WorkerPool: Sendable {
     private struct State {
-        var queue: [AttemptRequest] = []
-        var head = 0
+        /// Attempts that wait, by master; masters without any are not in it.
+        var lanes: [PeerID?: Lane] = [:]
+        /// Whose turn is next.
+        var turns: [PeerID?] = []
         var idle: [Slot]
+    }
+
+    private struct Lane {
+        var requests: [AttemptRequest] = []
+        var head = 0
     }
 
     let slotCount: Int
@@ -25,7 +34,8 @@ final class WorkerPool: Sendable {
     /// - Returns: a slot that has to be started for it; `nil` when all are busy.
     func add(_ request: AttemptRequest) -> Slot? {
         state.withLock { state in
-            state.queue.append(request)
+            if state.lanes[request.master] == nil { state.turns.append(request.master) }
+            state.lanes[request.master, default: Lane()].requests.append(request)
             return state.idle.popLast()
         }
     }
@@ -33,18 +43,23 @@ final class WorkerPool: Sendable {
     /// The next attempt for `slot`; `nil` makes the slot idle.
     func next(for slot: Slot) -> AttemptRequest? {
         state.withLock { state in
-            guard state.head < state.queue.count else {
-                state.queue.removeAll(keepingCapacity: true)
-                state.head = 0
+            guard !state.turns.isEmpty else {
                 state.idle.append(slot)
                 return nil
             }
-            defer { state.head += 1 }
-            if state.head >= WorkerPool.compactionCount {
-                state.queue.removeFirst(state.head)
-                state.head = 0
+            let master = state.turns.removeFirst()
+            guard var lane = state.lanes.removeValue(forKey: master) else { return nil }
+            let request = lane.requests[lane.head]
+            lane.head += 1
+            if lane.head < lane.requests.count {
+                if lane.head >= WorkerPool.compactionCount {
+                    lane.requests.removeFirst(lane.head)
+                    lane.head = 0
+                }
+                state.lanes[master] = lane
+                state.turns.append(master)
             }
-            return state.queue[state.head]
+            return request
         }
     }
 
