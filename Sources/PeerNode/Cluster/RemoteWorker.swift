@@ -1,5 +1,5 @@
 import MRProtocol
-import Multiformats
+package import Multiformats
 
 /// A run file, and the peer that has it.
 struct RunReference: Hashable, Sendable {

@@ -1,7 +1,7 @@
-import BlockStore
+package import BlockStore
 import Engines
-import MRProtocol
-import Multiformats
+package import MRProtocol
+package import Multiformats
 import Synchronization
 
 /// Executes the tasks of other masters on this node's slots.
@@ -99,7 +99,7 @@ package actor TaskRunner: WorkerDelegate {
             let stop = StopFlag()
             begin(key, stop, of: job)
             defer { end(key, of: job) }
-            return .success(try await run(task, of: job, for: master, stop, progress))
+            return .success(try await run(task, job.execution, job.inputs, for: master, stop, progress))
         } catch {
             return .failure(.failure(error))
         }
@@ -208,13 +208,12 @@ package actor TaskRunner: WorkerDelegate {
 
     private nonisolated func run(
         _ task: RemoteTask,
-        of job: HostedJob,
+        _ execution: JobExecution,
+        _ inputs: Ingest,
         for master: PeerID,
         _ stop: StopFlag,
         _ progress: @escaping @Sendable (UInt64) -> Void
     ) async throws(CallFailure) -> [UInt8] {
-        let execution = job.execution
-        let inputs = job.inputs
         let (work, report) = try await prepare(task, execution, inputs, master)
         let total = Mutex<UInt64>(0)
         let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {

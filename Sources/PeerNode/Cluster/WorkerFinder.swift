@@ -1,4 +1,4 @@
-import MRProtocol
+package import MRProtocol
 import Multiformats
 
 /// Finds workers among the connected peers and offers them to the job service.
