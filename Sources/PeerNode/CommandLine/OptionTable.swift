@@ -147,6 +147,9 @@ package struct ParsedArguments: Sendable, Equatable {
     /// Arguments that were not read.
     package var rest: [String] = []
 
+    /// An empty line.
+    package init() {}
+
     /// Whether a flag is set.
     package func flag(_ name: String, default standard: Bool = false) -> Bool {
         values[name].map { $0.last == "true" } ?? standard
@@ -167,9 +170,9 @@ package struct ParsedArguments: Sendable, Equatable {
 
 /// Guesses what a mistyped word was meant to be.
 package enum Spelling {
-    /// The candidate with the fewest edits, at most two and fewer than half of the word; `nil` when none is near.
+    /// The candidate with the fewest edits, at most two and at most half of the word; `nil` when none is near.
     package static func nearest(to word: String, among candidates: [String]) -> String? {
-        let scored = candidates.map { (edits(word, $0), $0) }.filter { $0.0 <= 2 && $0.0 * 2 < max(word.count, 2) }
+        let scored = candidates.map { (edits(word, $0), $0) }.filter { $0.0 <= 2 && $0.0 * 2 <= max(word.count, 2) }
         return scored.min { $0.0 < $1.0 }?.1
     }
 

@@ -9,6 +9,7 @@ public final class RemoteNode: NodeService {
     static let uploadPieceByteCount = 4 << 20
 
     let client: HTTPClient
+    let socketPath: String
     private let threads: WorkerThreads
 
     /// Asks the daemon at `socketPath`; nothing is sent before the first call.
@@ -16,6 +17,7 @@ public final class RemoteNode: NodeService {
 
     package init(socketPath: String, threads: WorkerThreads) {
         client = HTTPClient(socketPath: socketPath)
+        self.socketPath = socketPath
         self.threads = threads
     }
 
@@ -170,8 +172,10 @@ public final class RemoteNode: NodeService {
 // MARK: - Adding
 
 extension RemoteNode {
-    public func beginAdd(onlyHash: Bool) async throws -> AddSession {
-        let target = RemoteNode.target("adds", query: onlyHash ? [("only-hash", "true")] : [])
+    public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
+        var query = [("profile", profile.rawValue)]
+        if onlyHash { query.append(("only-hash", "true")) }
+        let target = RemoteNode.target("adds", query: query)
         return AddSession(id: try JSONFields(try await ask(.post, target), of: "answer").text("add"))
     }
 
@@ -291,10 +295,12 @@ extension RemoteNode {
 
     public func importCAR(_ source: any ByteSource, pinsRoots: Bool) async throws -> ImportReport {
         let target = RemoteNode.target("dags", query: [("pin", "\(pinsRoots)")])
-        guard let length = source.byteCount else {
-            throw NodeError(.invalidArgument, "a CAR from a pipe cannot be sent to the daemon; give it as a file")
+        if let length = source.byteCount {
+            return try ImportReport(json: try await send(.post, target, source, length: length))
         }
-        return try ImportReport(json: try await send(.post, target, source, length: length))
+        let folder = String(socketPath.prefix(upTo: socketPath.lastIndex(of: "/") ?? socketPath.startIndex))
+        let spooled = try await threads.run { try SpoolFile.spool(source, in: folder) }
+        return try ImportReport(json: try await send(.post, target, spooled, length: spooled.byteCount ?? 0))
     }
 
     public func dagStatistics(_ cid: CID) async throws -> DAGStatistics {
