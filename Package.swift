@@ -69,9 +69,23 @@ let package = Package(
         executable("PeerHostFixture", ["PeerNode", "LibP2P", "Multiformats", "PeerCrypto"]),
         executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
-        library("PeerTestKit", ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto"]),
+        library(
+            "PeerTestKit",
+            ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto", "Engines"]
+        ),
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
-        tests("BlockStoreTests", ["BlockStore", "Database", "Multiformats", "PeerTestKit"]),
+        tests(
+            "BlockStoreTests",
+            ["BlockStore", "Database", "Multiformats", "PeerCrypto", "PeerTestKit", "CrashWorker"],
+            exclude: ["Vectors"]
+        ),
+        // Killed in the middle of its work by the crash tests of the block store.
+        .executableTarget(
+            name: "CrashWorker",
+            dependencies: ["BlockStore", "Multiformats"],
+            path: "Tests/CrashWorker",
+            swiftSettings: settings
+        ),
         tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),

@@ -90,6 +90,3 @@ public protocol JobEngine: AnyObject {
         limits: AttemptLimits
     ) throws(TaskFault) -> (run: any RunBytes, counters: TaskCounters)
 }
-
-// BuiltInEngine.make(_ spec: JobSpec) throws(TaskFault) -> any JobEngine   // checks names and arguments
-// BuiltInEngine.defaults(forMap: String) -> (combine: String?, reduce: String, format: RecordFormat)?

@@ -54,6 +54,23 @@ public struct CID: Hashable, Sendable {
         CID(codec: codec, multihash: .sha256(of: bytes))
     }
 
+    /// The CIDv0 of a dag-pb block: its bare SHA2-256 multihash.
+    ///
+    /// - Precondition: `multihash` is SHA2-256.
+    public static func v0(_ multihash: Multihash) -> CID {
+        precondition(multihash.code == Multihash.sha256Code, "CIDv0 is SHA2-256 only, not \(multihash.code)")
+        return CID(version: .v0, codec: .dagPB, multihash: multihash)
+    }
+
+    /// The same block as a CIDv1.
+    public var asV1: CID { CID(codec: codec, multihash: multihash) }
+
+    /// The same block as a CIDv0, or `nil` when it has none (only dag-pb with SHA2-256 has).
+    public var asV0: CID? {
+        codec == .dagPB && multihash.code == Multihash.sha256Code && multihash.digest.count == 32
+            ? .v0(multihash) : nil
+    }
+
     /// The binary form.
     public var bytes: [UInt8] {
         if version == .v0 { return multihash.bytes }
@@ -77,7 +94,13 @@ public struct CID: Hashable, Sendable {
         if bytes.starts(with: [0x12, 0x20]) {
             guard bytes.count >= 34 else { throw .truncated }
             let digest = Array(bytes.dropFirst(2).prefix(32))
-            return (CID(version: .v0, codec: .dagPB, multihash: Multihash(code: Multihash.sha256Code, digest: digest)), 34)
+            return (
+                CID(
+                    version: .v0,
+                    codec: .dagPB,
+                    multihash: Multihash(code: Multihash.sha256Code, digest: digest)
+                ), 34
+            )
         }
         var rest = bytes
         let version = try CIDFault.takeVarint(&rest)

@@ -7,7 +7,9 @@ public enum Multibase: Sendable {
 
     /// Decodes `b`/`B` base32, `z` base58btc, `k`/`K` base36, `f`/`F` base16.
     public static func decode(_ text: ArraySlice<UInt8>) throws(CIDFault) -> [UInt8] {
-        guard text.count <= maxCharacterCount else { throw .multibase("\(text.count) characters is too long") }
+        guard text.count <= maxCharacterCount else {
+            throw .multibase("\(text.count) characters is too long")
+        }
         guard let prefix = text.first else { throw .multibase("empty") }
         let body = text.dropFirst()
         let bytes: [UInt8]?
@@ -28,7 +30,10 @@ public enum Base16: Sendable {
     /// Encodes in lower case.
     public static func encode(_ bytes: some Sequence<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        return String(
+            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
+            as: UTF8.self
+        )
     }
 
     /// Decodes either case; `nil` for an odd length or a foreign character.

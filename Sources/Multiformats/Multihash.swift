@@ -1,4 +1,4 @@
-public import PeerCrypto
+internal import PeerCrypto
 
 /// A self-describing hash: function code, digest length, digest.
 ///
@@ -49,11 +49,15 @@ public struct Multihash: Hashable, Sendable {
     ///
     /// - Returns: the multihash and the number of bytes it took.
     /// - Throws: `CIDFault` when the bytes end early, a length is wrong, or a digest is over its limit.
-    public static func decodePrefix(_ bytes: ArraySlice<UInt8>) throws(CIDFault) -> (Multihash, byteCount: Int) {
+    public static func decodePrefix(_ bytes: ArraySlice<UInt8>) throws(CIDFault) -> (
+        Multihash, byteCount: Int
+    ) {
         var rest = bytes
         let code = try CIDFault.takeVarint(&rest)
         let length = try CIDFault.takeVarint(&rest)
-        guard length <= UInt64(maxIdentityByteCount) else { throw .digestLength(function: code, byteCount: length) }
+        guard length <= UInt64(maxIdentityByteCount) else {
+            throw .digestLength(function: code, byteCount: length)
+        }
         let expected: UInt64? = code == sha256Code ? 32 : code == sha512Code ? 64 : nil
         if let expected, expected != length { throw .digestLength(function: code, byteCount: length) }
         guard rest.count >= Int(length) else { throw .truncated }

@@ -31,7 +31,9 @@ public enum Varint: Sendable {
     ///
     /// - Returns: the value and the number of bytes it took, or `nil` when `bytes` ends inside it.
     /// - Throws: `VarintFault.tooLong` past nine bytes, `.notMinimal` for a trailing zero group.
-    public static func decode(_ bytes: some Collection<UInt8>) throws(VarintFault) -> (value: UInt64, byteCount: Int)? {
+    public static func decode(_ bytes: some Collection<UInt8>) throws(VarintFault) -> (
+        value: UInt64, byteCount: Int
+    )? {
         var value: UInt64 = 0
         var count = 0
         for byte in bytes {

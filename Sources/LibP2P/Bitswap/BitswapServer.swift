@@ -49,6 +49,9 @@ package struct BitswapServer: Sendable {
     /// Wants that are remembered for a peer.
     package func wantCount(of peer: PeerID) -> Int { ledgers[peer]?.wants.count ?? 0 }
 
+    /// Blocks that peers wait for, at most `limit` of them.
+    package func wantedCIDs(limit: Int) -> [CID] { Array(askers.keys.prefix(limit)) }
+
     /// Traffic with a peer; `nil` when it wanted nothing since it connected.
     package func statistics(of peer: PeerID) -> Statistics? { ledgers[peer]?.statistics }
 

@@ -1,16 +1,20 @@
 public import Multiformats
 
-/// What a user asks for: functions over inputs. Everything that the result depends on, and nothing else.
+/// What a user asks for: functions over inputs.
 ///
-/// The same specification gives the same result CID on one node or a hundred (DESIGN section 7).
+/// Everything that the result depends on, and nothing else: the same specification gives the same result CID on one node or a hundred (DESIGN section 7).
 public struct JobSpec: Hashable, Sendable {
+    /// Makes pairs of records.
     public var map: FunctionReference
     /// Runs any number of times over pairs of one key; `nil`: none.
     public var combine: FunctionReference?
+    /// Makes output records of the values of one key.
     public var reduce: FunctionReference
     /// Number of partitions and of files in the result, 1 … `maxReduceCount`.
     public var reduceCount: Int
+    /// How inputs are cut into records.
     public var recordFormat: RecordFormat
+    /// How pairs are written to the result.
     public var outputFormat: OutputFormat
     /// Arguments of the functions, by name.
     public var arguments: [String: String]
@@ -54,6 +58,7 @@ public struct JobSpec: Hashable, Sendable {
 public struct JobInput: Hashable, Sendable {
     /// What record keys call it: the path or CID as the user gave it.
     public var name: String
+    /// A file or a directory.
     public var root: CID
 
     /// Names a root.
@@ -87,6 +92,6 @@ public enum RecordFormat: String, Hashable, Sendable, CaseIterable {
 public enum OutputFormat: String, Hashable, Sendable, CaseIterable {
     /// `key TAB value LF`; a pair without a value is its key alone.
     case text
-    /// Length-prefixed pairs, for bytes that text cannot hold.
+    /// As text, with tabs and newlines of keys and values escaped: keeps every byte and can be cut at any `\n`.
     case kv
 }

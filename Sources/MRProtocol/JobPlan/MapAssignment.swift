@@ -2,6 +2,7 @@ public import Multiformats
 
 /// One leaf block of an input file.
 public struct InputLeaf: Hashable, Sendable {
+    /// Names the block.
     public var cid: CID
     /// File bytes in the leaf (for a raw leaf its length).
     public var byteCount: Int
@@ -25,6 +26,7 @@ public struct MapSegment: Hashable, Sendable {
     public var fileName: String
     /// Offset in the file of the first byte of `leaves`.
     public var fileOffset: UInt64
+    /// The leaves whose records are mapped; at least one.
     public var leaves: [InputLeaf]
     /// Leaves right behind `leaves`, as many as the longest legal record may reach into; read only as needed.
     public var lookahead: [InputLeaf]
@@ -51,6 +53,7 @@ public struct MapSegment: Hashable, Sendable {
 
 /// Map tasks that one attempt executes together, in input order; their outputs are one run file.
 public struct MapAssignment: Hashable, Sendable {
+    /// One for each file that the tasks belong to.
     public var segments: [MapSegment]
 
     /// Bundles segments.

@@ -1,6 +1,8 @@
 /// What an attempt read, made and wrote; sums over attempts give the job's counters.
 public struct TaskCounters: Hashable, Sendable {
+    /// Records that the map got.
     public var inputRecords: UInt64 = 0
+    /// File bytes of the leaves mapped.
     public var inputBytes: UInt64 = 0
     /// Pairs that the map emitted, before combining.
     public var mapOutputPairs: UInt64 = 0
@@ -8,9 +10,13 @@ public struct TaskCounters: Hashable, Sendable {
     public var combinedPairs: UInt64 = 0
     /// Bytes of run files that reduces read.
     public var shuffledBytes: UInt64 = 0
+    /// Pairs that reduces read.
     public var reduceInputPairs: UInt64 = 0
+    /// Different keys that reduces read.
     public var reduceInputKeys: UInt64 = 0
+    /// Records written to the result.
     public var outputRecords: UInt64 = 0
+    /// Bytes written to the result.
     public var outputBytes: UInt64 = 0
     /// Bytes written to the store because memory was short.
     public var spilledBytes: UInt64 = 0

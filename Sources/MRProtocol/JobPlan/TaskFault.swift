@@ -8,6 +8,8 @@ public enum TaskFault: Error, Equatable, Sendable {
     case blockUnavailable(CID, file: String, offset: UInt64, reason: String)
     /// A map output is gone or is not a run file.
     case mapOutputUnavailable(CID, reason: String)
+    /// A run file given to a reduce or merge, by its position among them, is not one.
+    case malformedMapOutput(runIndex: Int, reason: String)
     /// An argument of a function is missing or wrong.
     case argument(name: String, reason: String)
     /// A function failed on a record.

@@ -1,0 +1,123 @@
+public import Multiformats
+
+/// Verified blocks by multihash, with named pins and leases.
+///
+/// Synchronous and thread-safe; calls may block on disk, so they belong on threads of their own. A block is kept while
+/// a pin reaches it or a lease of a running `Ingest` names it; anything else may go at the next garbage collection.
+/// The codec of a CID plays no part in looking a block up: `Qm…`, `bafy…` and `bafkrei…` of one multihash are one block.
+public protocol BlockStore: Sendable {
+    /// Whether the block is here; identity CIDs always are.
+    func contains(_ multihash: Multihash) throws(BlockStoreError) -> Bool
+
+    /// Length of the block in bytes; `nil` when it is not here. Does not verify it.
+    func byteCount(of cid: CID) throws(BlockStoreError) -> Int?
+
+    /// Hands the block's bytes to `body`, verified against the CID; the pointer is valid only inside it.
+    ///
+    /// - Throws: `BlockStoreError` with code `.notFound` (carrying the CID), or `.corrupt` after moving the block to
+    ///   quarantine; and what `body` throws.
+    func withBlock<R>(_ cid: CID, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R
+
+    /// Starts a lease: what is put through it is safe from garbage collection until it is closed.
+    func makeIngest() throws(BlockStoreError) -> Ingest
+
+    /// Every pin, by name.
+    func pins() throws(BlockStoreError) -> [Pin]
+
+    /// Removes a pin; blocks stay until the next collection.
+    ///
+    /// - Returns: `false` when there was none of that name.
+    func unpin(_ name: String) throws(BlockStoreError) -> Bool
+
+    /// Removes every block that no pin and no lease protects, in short steps beside running reads and writes.
+    ///
+    /// - Parameter removed: called for each removed block.
+    /// - Throws: `.notFound`, `.corrupt` or `.badNode` when a pinned DAG cannot be walked: then what it protects is
+    ///   unknown, and nothing is removed.
+    func collectGarbage(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport
+
+    /// Removes one block.
+    ///
+    /// - Throws: `.pinned`, `.inUse` or `.notFound`.
+    func remove(_ cid: CID) throws(BlockStoreError)
+
+    /// Calls `body` for every block, in no particular order.
+    func forEachBlock(_ body: (Multihash, _ byteCount: Int) throws -> Void) throws
+
+    /// Figures for `repo stat`.
+    func statistics() throws(BlockStoreError) -> StoreStatistics
+
+    /// Reads and hashes every block; corrupt ones go to quarantine.
+    ///
+    /// - Parameter progress: called after each block with the number done.
+    func verify(progress: (Int) -> Void) throws(BlockStoreError) -> VerifyReport
+}
+
+extension BlockStore {
+    /// The block's bytes, copied; see `withBlock`.
+    public func block(_ cid: CID) throws(BlockStoreError) -> [UInt8] {
+        do { return try withBlock(cid) { Array($0) } } catch { throw .wrap(error) }
+    }
+
+    /// The root that a pin names; `nil` when there is no such pin.
+    public func pinnedRoot(_ name: String) throws(BlockStoreError) -> CID? {
+        try pins().first { $0.name == name }?.root
+    }
+
+    /// Removes every block that nothing protects.
+    @discardableResult
+    public func collectGarbage() throws(BlockStoreError) -> GarbageReport {
+        try collectGarbage(removed: { _ in })
+    }
+}
+
+/// A name for a root whose whole DAG is kept.
+public struct Pin: Hashable, Sendable {
+    public var name: String
+    public var root: CID
+
+    /// Longest name of a pin, in UTF-8 bytes.
+    public static let maxNameByteCount = 1024
+
+    /// Names a root.
+    public init(name: String, root: CID) {
+        self.name = name
+        self.root = root
+    }
+}
+
+/// What a garbage collection did.
+public struct GarbageReport: Hashable, Sendable {
+    public var removedBlockCount = 0
+    public var removedByteCount: UInt64 = 0
+    /// Blocks that pins reach.
+    public var markedBlockCount = 0
+}
+
+/// Figures of a store.
+public struct StoreStatistics: Hashable, Sendable {
+    public var blockCount = 0
+    /// Bytes of the blocks themselves.
+    public var blockByteCount: UInt64 = 0
+    /// Bytes of the files on disk; 0 for a store in memory.
+    public var fileByteCount: UInt64 = 0
+    /// Most bytes of blocks that the store takes; `nil` when unlimited.
+    public var limitByteCount: UInt64?
+    public var pinCount = 0
+    public var quarantinedBlockCount = 0
+}
+
+/// What a verification found.
+public struct VerifyReport: Hashable, Sendable {
+    public var checkedBlockCount = 0
+    /// Blocks whose bytes did not match, now in quarantine, and those quarantined before.
+    public var corrupt: [Multihash] = []
+}
+
+/// Limits that every store shares.
+public enum BlockLimits {
+    /// Longest block that is stored, in bytes: what IPFS peers exchange.
+    public static let maxByteCount = 2 << 20
+    /// Deepest DAG that is walked.
+    public static let maxDepth = 64
+}

@@ -1,0 +1,93 @@
+import Database
+import Glibc
+import Multiformats
+
+/// What the store, its ingests and its collector share: the writer, the readers, the session.
+final class SQLiteCore: Sendable {
+    /// Rows that a listing reads at a time.
+    static let pageRowCount = 1024
+
+    let path: String
+    let options: SQLiteBlockStoreOptions
+    let writer: WriteQueue
+    let readers: ReaderPool
+    let sessions: Sessions
+
+    init(path: String, options: SQLiteBlockStoreOptions) throws(BlockStoreError) {
+        self.path = path
+        self.options = options
+        do {
+            try Schema.prepare(try Connection(path: path), path: path)
+        } catch {
+            throw .from(error, path: path)
+        }
+        sessions = try Sessions(path: path + "-leases")
+        readers = ReaderPool(path: path)
+        writer = WriteQueue(path: path) {
+            let connection = try Connection(path: path, mode: .readWrite)
+            try Schema.configureWriter(connection)
+            return connection
+        }
+    }
+
+    func close() {
+        writer.close()
+        readers.drain()
+    }
+
+    func fault(_ error: any Error) -> BlockStoreError { .from(error, path: path) }
+
+    func read<R>(_ body: (Reader) throws -> R) throws(BlockStoreError) -> R {
+        do { return try readers.withReader(body) } catch { throw fault(error) }
+    }
+
+    /// Moves a block whose bytes do not match into quarantine, after looking again.
+    func quarantine(_ multihash: Multihash) throws(BlockStoreError) {
+        try writer.run { [self] connection in
+            let writer = BlockWriter(connection, self)
+            guard let id = try writer.id(of: multihash.bytes) else { return }
+            let stillWrong = try connection.rows("SELECT data FROM block WHERE id = ?", .integer(id)) { row in
+                row.withBytes(0) { bytes in Result { try !Verification.matches(multihash, bytes) } }
+            }
+            guard try stillWrong.first?.get() ?? false else { return }
+            try connection.run(
+                "INSERT OR REPLACE INTO quarantine SELECT multihash, data FROM block WHERE id = ?",
+                .integer(id)
+            )
+            _ = try writer.remove(id)
+            try connection.run("DELETE FROM leased_block WHERE block = ?", .integer(id))
+        }
+    }
+
+    /// Pins with a row id above `last`, oldest first.
+    func pins(_ connection: Connection, after last: Int64) throws -> [(id: Int64, pin: Pin)] {
+        try connection.rows("SELECT id, name, cid FROM pin WHERE id > ? ORDER BY id", .integer(last)) { row in
+            (id: row.integer(0), name: row.text(1), cid: row.bytes(2))
+        }.map { row in
+            do throws(CIDFault) {
+                return (row.id, Pin(name: row.name, root: try CID(bytes: row.cid)))
+            } catch {
+                throw BlockStoreError(.damagedStore, "pin \(row.name) has no CID (\(error))", cause: error)
+            }
+        }
+    }
+
+    /// The next blocks by row id.
+    func page(after last: Int64) throws(BlockStoreError) -> [(id: Int64, multihash: [UInt8], byteCount: Int)]
+    {
+        try read { reader in
+            try reader.connection.rows(
+                "SELECT id, multihash, length(data) FROM block WHERE id > ? ORDER BY id LIMIT \(Self.pageRowCount)",
+                .integer(last)
+            ) { ($0.integer(0), $0.bytes(1), Int($0.integer(2))) }
+        }
+    }
+
+    /// Bytes of the database and its log on disk.
+    var fileByteCount: UInt64 {
+        [path, path + "-wal"].reduce(0) { total, file in
+            var status = stat()
+            return stat(file, &status) == 0 ? total + UInt64(status.st_size) : total
+        }
+    }
+}

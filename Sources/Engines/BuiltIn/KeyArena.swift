@@ -1,0 +1,57 @@
+import Glibc
+
+/// Bytes that stay where they are until the arena is emptied; keys point into it.
+///
+/// Behind every stored slice at least `GrowingBytes.padding` bytes are readable.
+final class KeyArena {
+    private static let firstBlockByteCount = 16 << 10
+    private static let largestBlockByteCount = 4 << 20
+
+    private var blocks: [UnsafeMutableRawBufferPointer] = []
+    private var free: UnsafeMutablePointer<UInt8>?
+    private var freeByteCount = 0
+    /// Bytes of memory that the arena holds.
+    private(set) var byteCount = 0
+
+    deinit { blocks.forEach { $0.deallocate() } }
+
+    /// Room for `byteCount` bytes.
+    @inline(__always)
+    func reserve(_ byteCount: Int) -> UnsafeMutablePointer<UInt8> {
+        if let place = free, freeByteCount >= byteCount + GrowingBytes.padding {
+            free = place + byteCount
+            freeByteCount -= byteCount
+            return place
+        }
+        return reserveInNewBlock(byteCount)
+    }
+
+    /// Copies `byteCount` bytes into the arena.
+    @inline(__always)
+    func store(_ source: UnsafePointer<UInt8>, _ byteCount: Int) -> UnsafePointer<UInt8> {
+        let place = reserve(byteCount)
+        memcpy(place, source, byteCount)
+        return UnsafePointer(place)
+    }
+
+    /// Forgets everything; keeps one block for the next round.
+    func removeAll() {
+        while blocks.count > 1 { blocks.removeFirst().deallocate() }
+        byteCount = blocks.first?.count ?? 0
+        free = blocks.first?.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        freeByteCount = byteCount
+    }
+
+    private func reserveInNewBlock(_ needed: Int) -> UnsafeMutablePointer<UInt8> {
+        let grown = min(max(2 * byteCount, KeyArena.firstBlockByteCount), KeyArena.largestBlockByteCount)
+        let size = max(grown, needed + GrowingBytes.padding)
+        let start = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+        memset(start, 0, size)
+        blocks.append(UnsafeMutableRawBufferPointer(start: start, count: size))
+        byteCount += size
+        let place = start.assumingMemoryBound(to: UInt8.self)
+        free = place + needed
+        freeByteCount = size - needed
+        return place
+    }
+}

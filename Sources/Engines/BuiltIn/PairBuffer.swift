@@ -1,0 +1,164 @@
+import MRProtocol
+
+/// Pairs held together in memory until they are written as one sorted run.
+protocol PairStore: AnyObject {
+    /// Bytes of memory that the pairs take.
+    var byteCount: Int { get }
+    var isEmpty: Bool { get }
+    /// Writes all pairs, sorted and combined, and forgets them.
+    func drain(to run: RunFileWriter) throws(TaskFault)
+}
+
+/// Pairs of any kind, each kept.
+final class PairBuffer: PairStore {
+    private static let noValue = UInt32.max
+
+    private let partitionCount: Int
+    private let combine: FoldKind?
+    private let arena = KeyArena()
+    private var entries: UnsafeMutablePointer<SortEntry>
+    private var capacity = 256
+    private var count = 0
+
+    init(partitionCount: Int, combine: FoldKind?) {
+        self.partitionCount = partitionCount
+        self.combine = combine
+        entries = .allocate(capacity: capacity)
+    }
+
+    deinit { entries.deallocate() }
+
+    var isEmpty: Bool { count == 0 }
+    /// Twice the entries: sorting needs as much again.
+    var byteCount: Int { arena.byteCount + 2 * count * MemoryLayout<SortEntry>.stride }
+
+    /// Copies bytes that keys will point into.
+    func store(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<UInt8> {
+        let place = arena.reserve(bytes.count)
+        UnsafeMutableRawPointer(place).copyMemory(
+            from: bytes.baseAddress ?? UnsafeRawPointer(place),
+            byteCount: bytes.count
+        )
+        return UnsafePointer(place)
+    }
+
+    /// Adds a key without a value that lies in bytes which `store` returned.
+    @inline(__always)
+    func addStored(key: UnsafePointer<UInt8>, byteCount: Int) {
+        addEntry(SortEntry(key: key, keyByteCount: byteCount, tail: PairBuffer.noValue))
+    }
+
+    /// Adds a pair, copied.
+    func add(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) {
+        let valueByteCount = value?.count ?? 0
+        let place = arena.reserve(key.count + valueByteCount)
+        let target = UnsafeMutableRawPointer(place)
+        if let start = key.baseAddress { target.copyMemory(from: start, byteCount: key.count) }
+        if let start = value?.baseAddress {
+            (target + key.count).copyMemory(from: start, byteCount: valueByteCount)
+        }
+        let tail = value == nil ? PairBuffer.noValue : UInt32(truncatingIfNeeded: valueByteCount)
+        addEntry(SortEntry(key: UnsafePointer(place), keyByteCount: key.count, tail: tail))
+    }
+
+    func drain(to run: RunFileWriter) throws(TaskFault) {
+        let scratch = UnsafeMutablePointer<SortEntry>.allocate(capacity: max(1, count))
+        defer { scratch.deallocate() }
+        let groups = PartitionGroups(entries, count: count, scratch: scratch, partitionCount: partitionCount)
+        for group in groups.nonEmpty {
+            KeySorter.sort(entries + group.start, count: group.count, scratch: scratch)
+            run.begin(partition: group.partition)
+            try write(entries + group.start, group.count, to: run)
+        }
+        count = 0
+        arena.removeAll()
+    }
+
+    private func write(
+        _ sorted: UnsafeMutablePointer<SortEntry>,
+        _ count: Int,
+        to run: RunFileWriter
+    ) throws(TaskFault) {
+        guard let combine else {
+            for index in 0..<count { try run.append(key: key(sorted[index]), value: value(sorted[index])) }
+            return
+        }
+        let fold = Fold(combine, isReduce: false, output: run, memoryByteCount: Int.max)
+        for index in 0..<count { try fold.add(key: key(sorted[index]), value: value(sorted[index])) }
+        try fold.finish()
+    }
+
+    @inline(__always)
+    private func key(_ entry: SortEntry) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: entry.key, count: Int(entry.keyByteCount))
+    }
+
+    @inline(__always)
+    private func value(_ entry: SortEntry) -> UnsafeRawBufferPointer? {
+        guard entry.tail != PairBuffer.noValue else { return nil }
+        return UnsafeRawBufferPointer(start: entry.key + Int(entry.keyByteCount), count: Int(entry.tail))
+    }
+
+    @inline(__always)
+    private func addEntry(_ entry: SortEntry) {
+        if count == capacity { grow() }
+        entries[count] = entry
+        count += 1
+    }
+
+    private func grow() {
+        let larger = UnsafeMutablePointer<SortEntry>.allocate(capacity: 2 * capacity)
+        larger.update(from: entries, count: count)
+        entries.deallocate()
+        entries = larger
+        capacity *= 2
+    }
+}
+
+/// Entries brought together by partition, in their order.
+struct PartitionGroups {
+    struct Group {
+        var partition: Int
+        var start: Int
+        var count: Int
+    }
+
+    private(set) var nonEmpty: [Group] = []
+
+    /// Reorders `entries` so that partitions follow one another.
+    init(
+        _ entries: UnsafeMutablePointer<SortEntry>,
+        count: Int,
+        scratch: UnsafeMutablePointer<SortEntry>,
+        partitionCount: Int
+    ) {
+        guard partitionCount > 1 else {
+            if count > 0 { nonEmpty = [Group(partition: 0, start: 0, count: count)] }
+            return
+        }
+        var sizes = [Int](repeating: 0, count: partitionCount)
+        var partitions = [UInt16](repeating: 0, count: count)
+        for index in 0..<count {
+            let key = UnsafeRawBufferPointer(
+                start: entries[index].key,
+                count: Int(entries[index].keyByteCount)
+            )
+            let partition = Partitioner.partition(of: key, count: partitionCount)
+            partitions[index] = UInt16(truncatingIfNeeded: partition)
+            sizes[partition] += 1
+        }
+        var start = 0
+        for partition in 0..<partitionCount where sizes[partition] > 0 {
+            nonEmpty.append(Group(partition: partition, start: start, count: sizes[partition]))
+            let size = sizes[partition]
+            sizes[partition] = start
+            start += size
+        }
+        for index in 0..<count {
+            let partition = Int(partitions[index])
+            scratch[sizes[partition]] = entries[index]
+            sizes[partition] += 1
+        }
+        entries.update(from: scratch, count: count)
+    }
+}

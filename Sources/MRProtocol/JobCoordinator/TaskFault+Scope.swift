@@ -1,0 +1,21 @@
+/// What another attempt could change about a fault.
+enum FaultScope {
+    /// Nothing: the same bytes give the same fault everywhere.
+    case input
+    /// Another worker may have what this one lacks.
+    case worker
+    /// Time or another worker may help.
+    case attempt
+}
+
+extension TaskFault {
+    /// How far this fault reaches, where `hasDeterministicFunctions` says that functions fail on a record always or never.
+    func scope(hasDeterministicFunctions: Bool) -> FaultScope {
+        switch self {
+        case .recordTooLong, .argument, .malformedInput, .malformedValue: .input
+        case .function: hasDeterministicFunctions ? .input : .attempt
+        case .blockUnavailable: .worker
+        case .mapOutputUnavailable, .malformedMapOutput, .store, .cancelled: .attempt
+        }
+    }
+}

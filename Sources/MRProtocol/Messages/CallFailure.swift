@@ -1,0 +1,135 @@
+package import Multiformats
+
+/// Why a call came to nothing; the last message of its stream.
+package struct CallFailure: Equatable, Sendable {
+    /// What kind of failure it is; codes of later versions are kept as they are.
+    package struct Code: Hashable, Sendable {
+        package let number: UInt64
+
+        /// A code by its number.
+        package init(number: UInt64) { self.number = number }
+
+        package static let unspecified = Code(number: 0)
+        package static let unknownCall = Code(number: 1)
+        package static let unsupportedVersion = Code(number: 2)
+        package static let malformed = Code(number: 3)
+        package static let tooLarge = Code(number: 4)
+        package static let busy = Code(number: 5)
+        package static let refused = Code(number: 6)
+        package static let unknownJob = Code(number: 7)
+        package static let unsupportedEngine = Code(number: 8)
+        package static let `internal` = Code(number: 9)
+        package static let recordTooLong = Code(number: 32)
+        package static let blockUnavailable = Code(number: 33)
+        package static let mapOutputUnavailable = Code(number: 34)
+        package static let argument = Code(number: 35)
+        package static let function = Code(number: 36)
+        package static let malformedInput = Code(number: 37)
+        package static let malformedValue = Code(number: 38)
+        package static let store = Code(number: 39)
+        package static let cancelled = Code(number: 40)
+        package static let malformedMapOutput = Code(number: 41)
+    }
+
+    package var code: Code
+    /// For people.
+    package var message: String
+    package var file = ""
+    package var offset: UInt64 = 0
+    package var cid: CID?
+    package var limit: UInt64 = 0
+    package var name = ""
+    package var key: [UInt8] = []
+
+    /// Longest text or key, in bytes; longer ones are cut.
+    package static let maxTextByteCount = 4096
+
+    /// A failure of the call itself.
+    package init(_ code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// A failure of the task that the call asked for.
+    package init(_ fault: TaskFault) {
+        self.init(.unspecified, message: "")
+        switch fault {
+        case .recordTooLong(let file, let offset, let limit):
+            code = .recordTooLong
+            (self.file, self.offset, self.limit) = (file, offset, UInt64(clamping: limit))
+        case .blockUnavailable(let cid, let file, let offset, let reason):
+            code = .blockUnavailable
+            (self.cid, self.file, self.offset, message) = (cid, file, offset, reason)
+        case .mapOutputUnavailable(let cid, let reason):
+            code = .mapOutputUnavailable
+            (self.cid, message) = (cid, reason)
+        case .malformedMapOutput(let runIndex, let reason):
+            code = .malformedMapOutput
+            (offset, message) = (UInt64(clamping: runIndex), reason)
+        case .argument(let name, let reason):
+            code = .argument
+            (self.name, message) = (name, reason)
+        case .function(let name, let file, let offset, let reason):
+            code = .function
+            (self.name, self.file, self.offset, message) = (name, file, offset, reason)
+        case .malformedInput(let file, let offset, let reason):
+            code = .malformedInput
+            (self.file, self.offset, message) = (file, offset, reason)
+        case .malformedValue(let key, let reason):
+            code = .malformedValue
+            (self.key, message) = (key, reason)
+        case .store(let reason):
+            code = .store
+            message = reason
+        case .cancelled: code = .cancelled
+        }
+    }
+
+    /// The fault of the task; `nil` when the call failed rather than the task, or for a code that is not known here.
+    package var taskFault: TaskFault? {
+        switch code {
+        case .recordTooLong: .recordTooLong(file: file, offset: offset, limit: Int(clamping: limit))
+        case .blockUnavailable: cid.map { .blockUnavailable($0, file: file, offset: offset, reason: message) }
+        case .mapOutputUnavailable: cid.map { .mapOutputUnavailable($0, reason: message) }
+        case .malformedMapOutput: .malformedMapOutput(runIndex: Int(clamping: offset), reason: message)
+        case .argument: .argument(name: name, reason: message)
+        case .function: .function(name: name, file: file, offset: offset, reason: message)
+        case .malformedInput: .malformedInput(file: file, offset: offset, reason: message)
+        case .malformedValue: .malformedValue(key: key, reason: message)
+        case .store: .store(message)
+        case .cancelled: .cancelled
+        default: nil
+        }
+    }
+}
+
+extension CallFailure: MessagePart {
+    init() { self.init(.unspecified, message: "") }
+
+    mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
+        let cut = field.bytes?.prefix(Self.maxTextByteCount)
+        let text = cut.map { String(decoding: $0, as: UTF8.self) }
+        switch field.number {
+        case 1: code = field.varint.map(Code.init) ?? code
+        case 2: message = text ?? message
+        case 3: file = text ?? file
+        case 4: offset = field.varint ?? offset
+        case 5: cid = try field.cid("cid")
+        case 6: limit = field.varint ?? limit
+        case 7: name = text ?? name
+        case 8: key = cut.map(Array.init) ?? key
+        default: break
+        }
+    }
+
+    func write(to writer: inout Protobuf.Writer) {
+        writer.number(1, code.number)
+        writer.text(2, message)
+        writer.text(3, file)
+        writer.number(4, offset)
+        if let cid { writer.bytes(5, cid.bytes) }
+        writer.number(6, limit)
+        writer.text(7, name)
+        writer.data(8, key)
+    }
+}

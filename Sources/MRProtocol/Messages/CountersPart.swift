@@ -1,0 +1,61 @@
+internal import Multiformats
+
+/// Counters of a task on the wire; those of user functions are entries of a map, sorted by name.
+struct CountersPart: MessagePart {
+    var counters = TaskCounters()
+
+    /// Most counters of user functions.
+    static let maxUserCount = 256
+    /// Longest name, in bytes.
+    static let maxNameByteCount = 256
+
+    private static let fields: [any WritableKeyPath<TaskCounters, UInt64> & Sendable] = [
+        \.inputRecords, \.inputBytes, \.mapOutputPairs, \.combinedPairs, \.shuffledBytes, \.reduceInputPairs,
+        \.reduceInputKeys, \.outputRecords, \.outputBytes, \.spilledBytes, \.skippedRecords,
+    ]
+
+    init() {}
+    init(counters: TaskCounters) { self.counters = counters }
+
+    mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
+        if let value = field.varint, 1...Self.fields.count ~= Int(clamping: field.number) {
+            counters[keyPath: Self.fields[Int(field.number) - 1]] = value
+        }
+        guard field.number == 12, let entry = try field.part(EntryPart.self) else { return }
+        guard counters.user.count < Self.maxUserCount, entry.name.utf8.count <= Self.maxNameByteCount else {
+            throw .value("user")
+        }
+        counters.user[entry.name] = entry.value
+    }
+
+    func write(to writer: inout Protobuf.Writer) {
+        for (index, field) in Self.fields.enumerated() {
+            writer.number(UInt64(index + 1), counters[keyPath: field])
+        }
+        for (name, value) in counters.user.sorted(by: { $0.key < $1.key }) {
+            writer.part(12, EntryPart(name: name, value: value))
+        }
+    }
+
+    private struct EntryPart: MessagePart {
+        var name = ""
+        var value: UInt64 = 0
+
+        init() {}
+        init(name: String, value: UInt64) {
+            self.name = name
+            self.value = value
+        }
+
+        mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
+            if field.number == 1 { name = field.text ?? name }
+            if field.number == 2 { value = field.varint ?? value }
+        }
+
+        // Map entries have both fields, as protoc writes them.
+        func write(to writer: inout Protobuf.Writer) {
+            writer.string(1, name)
+            writer.varint(2, value)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import BlockStore
+import Engines
+import MRProtocol
+import Multiformats
+
+/// A run file that another node has; read through the network, block by block as needed.
+final class RemoteRun: RunBytes {
+    let reference: RunReference
+    private let run: StoredRun
+
+    /// - Parameter ingest: the lease that fetched blocks are put under.
+    init(_ reference: RunReference, store: any BlockStore, exchange: Exchange, ingest: Ingest) {
+        self.reference = reference
+        let holders = reference.holder.map { [$0] } ?? []
+        run = StoredRun(
+            root: reference.root,
+            byteCount: reference.byteCount,
+            store: FetchingStore(
+                store,
+                exchange: exchange,
+                ingest: ingest,
+                options: FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in holders })
+            )
+        )
+    }
+
+    var byteCount: UInt64 { run.byteCount }
+    var residentByteCount: Int { 0 }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(TaskFault) {
+        try run.read(at: offset, into: buffer)
+    }
+}

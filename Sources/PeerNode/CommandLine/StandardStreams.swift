@@ -1,0 +1,82 @@
+internal import Glibc
+internal import Synchronization
+
+/// Standard output and error of a command.
+package final class StandardStreams: Sendable {
+    /// Bytes gathered before they are written.
+    private static let bufferByteCount = 1 << 16
+
+    private let pending = Mutex<[UInt8]>([])
+    private let isInteractive: Bool
+    /// Whether a person watches stderr.
+    package let hasTerminal: Bool
+
+    /// The streams of this process.
+    package init() {
+        isInteractive = isatty(STDOUT_FILENO) == 1
+        hasTerminal = isatty(STDERR_FILENO) == 1
+    }
+
+    /// Writes a line to stdout.
+    package func line(_ text: String) {
+        pending.withLock { pending in
+            pending += text.utf8
+            pending.append(10)
+            if isInteractive || pending.count >= StandardStreams.bufferByteCount { StandardStreams.drain(&pending) }
+        }
+    }
+
+    /// Writes bytes to stdout.
+    package func bytes(_ bytes: UnsafeRawBufferPointer) {
+        pending.withLock { pending in
+            if bytes.count >= StandardStreams.bufferByteCount {
+                StandardStreams.drain(&pending)
+                StandardStreams.writeAll(bytes)
+            } else {
+                pending += bytes
+                if pending.count >= StandardStreams.bufferByteCount { StandardStreams.drain(&pending) }
+            }
+        }
+    }
+
+    /// Writes what is gathered.
+    package func flush() { pending.withLock { StandardStreams.drain(&$0) } }
+
+    /// Writes a line to stderr.
+    package func note(_ text: String) { error(text + "\n") }
+
+    /// Writes to stderr.
+    package func error(_ text: String) {
+        _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+    }
+
+    private static func drain(_ pending: inout [UInt8]) {
+        pending.withUnsafeBytes { writeAll($0) }
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    private static func writeAll(_ bytes: UnsafeRawBufferPointer) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = UnsafeRawBufferPointer(rebasing: rest)
+            let count = write(STDOUT_FILENO, part.baseAddress, part.count)
+            if count >= 0 { rest = rest.dropFirst(count); continue }
+            if errno == EINTR { continue }
+            if errno == EPIPE { dieOfBrokenPipe() }
+            let reason = String(cString: strerror(errno))
+            _ = "peerctl: cannot write to standard output: \(reason)\n".withCString { write(STDERR_FILENO, $0, strlen($0)) }
+            exit(1)
+        }
+    }
+
+    /// Ends as any Unix tool whose reader has gone: by the signal, without a word.
+    private static func dieOfBrokenPipe() -> Never {
+        signal(SIGPIPE, SIG_DFL)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGPIPE)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        raise(SIGPIPE)
+        _exit(141)
+    }
+}

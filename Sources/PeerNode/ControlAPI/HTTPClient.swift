@@ -1,0 +1,231 @@
+internal import CWebSockets
+internal import Glibc
+internal import Synchronization
+
+/// An HTTP/1.1 client for one Unix socket, on libwebsockets.
+///
+/// An exchange runs to its end on the thread that calls it, so that a slow reader of the answer slows the server down
+/// without any queue between them. Several exchanges may run at once, on as many threads.
+package final class HTTPClient: Sendable {
+    private let socketPath: String
+    private let idle = Mutex<[ClientLoop]>([])
+
+    /// Makes a client; nothing is opened before the first exchange.
+    package init(socketPath: String) { self.socketPath = socketPath }
+
+    /// One request with what to do with its parts.
+    package struct Call {
+        package var method: HTTPMethod
+        /// Path and query, percent-encoded.
+        package var target: String
+        package var contentType: String?
+        package var contentLength: UInt64 = 0
+        /// Gives the next piece of the body, at most that many bytes.
+        package var nextBodyPiece: (_ limit: Int) throws -> [UInt8] = { _ in [] }
+        /// Takes a piece of the answer's body.
+        package var receive: (_ status: Int, _ bytes: UnsafeRawBufferPointer) throws -> Void = { _, _ in }
+
+        /// A request without a body.
+        package init(_ method: HTTPMethod, _ target: String) {
+            self.method = method
+            self.target = target
+        }
+    }
+
+    /// Performs one exchange on the calling thread.
+    ///
+    /// - Returns: the status code, after the whole body was received.
+    /// - Throws: `HTTPFault`, and what the closures of `call` throw.
+    package func perform(_ call: Call, isCancelled: @escaping () -> Bool = { false }) throws -> Int {
+        let loop = try idle.withLock { $0.popLast() } ?? ClientLoop()
+        defer { idle.withLock { $0.append(loop) } }
+        return try loop.perform(call, socketPath: socketPath, isCancelled: isCancelled)
+    }
+}
+
+/// An event loop of the HTTP library that carries one exchange at a time.
+private final class ClientLoop: @unchecked Sendable {
+    // Unchecked: a loop is taken out of `HTTPClient.idle` by one thread, used there, and put back.
+
+    private var context: OpaquePointer?
+    private let protocols: UnsafeMutablePointer<lws_protocols>
+    private let protocolName: UnsafeMutablePointer<CChar>?
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: peernode_lws_pre + ClientLoop.pieceByteCount,
+        alignment: 16
+    )
+
+    private var call: HTTPClient.Call?
+    private var status = 0
+    private var sentByteCount: UInt64 = 0
+    private var outcome: Result<Int, any Error>?
+
+    static let pieceByteCount = 1 << 17
+
+    init() throws(HTTPFault) {
+        protocolName = strdup("control")
+        protocols = .allocate(capacity: 2)
+        protocols.initialize(repeating: lws_protocols(), count: 2)
+        protocols[0].name = UnsafePointer(protocolName)
+        protocols[0].callback = handleClientEvent
+        protocols[0].rx_buffer_size = ClientLoop.pieceByteCount
+        lws_set_log_level(0, nil)
+        var info = lws_context_creation_info()
+        info.port = -1  // CONTEXT_PORT_NO_LISTEN
+        info.protocols = UnsafePointer(protocols)
+        info.fd_limit_per_thread = 16
+        info.pt_serv_buf_size = UInt32(ClientLoop.pieceByteCount)
+        info.options = UInt64(LWS_SERVER_OPTION_DISABLE_IPV6)
+        info.max_http_header_data = UInt16(HTTPServer.headByteLimit)
+        info.user = Unmanaged.passUnretained(self).toOpaque()
+        context = lws_create_context(&info)
+        if context == nil { throw .noContext("libwebsockets cannot start") }
+    }
+
+    deinit {
+        if let context { lws_context_destroy(context) }
+        scratch.deallocate()
+        protocols.deallocate()
+        free(protocolName)
+    }
+
+    func perform(_ call: HTTPClient.Call, socketPath: String, isCancelled: () -> Bool) throws -> Int {
+        self.call = call
+        status = 0
+        sentByteCount = 0
+        outcome = nil
+        defer { self.call = nil }
+        connect(call, socketPath)
+        while outcome == nil {
+            if isCancelled() { throw HTTPFault.cancelled }
+            guard lws_service(context, 0) >= 0 else { throw HTTPFault.interrupted }
+        }
+        return try outcome?.get() ?? 0
+    }
+
+    private func connect(_ call: HTTPClient.Call, _ socketPath: String) {
+        var info = lws_client_connect_info()
+        info.context = context
+        info.port = 0
+        let opened: OpaquePointer? = "+\(socketPath)".withCString { address in
+            call.target.withCString { target in
+                call.method.rawValue.withCString { method in
+                    "peernode".withCString { host in
+                        info.address = address
+                        info.path = target
+                        info.method = method
+                        info.host = host
+                        info.origin = host
+                        info.`protocol` = UnsafePointer(protocolName)
+                        info.local_protocol_name = UnsafePointer(protocolName)
+                        info.ssl_connection = Int32(LCCSCF_HTTP_NO_FOLLOW_REDIRECT.rawValue)
+                        return lws_client_connect_via_info(&info)
+                    }
+                }
+            }
+        }
+        if opened == nil { settle(.failure(HTTPFault.unreachable(socketPath))) }
+    }
+
+    private func settle(_ result: Result<Int, any Error>) {
+        if outcome == nil { outcome = result }
+    }
+
+    // MARK: Events
+
+    func handle(_ reason: lws_callback_reasons, _ wsi: OpaquePointer?, _ bytes: UnsafeMutableRawPointer?, _ count: Int)
+        -> Int32
+    {
+        switch reason {
+        case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: return appendHeaders(wsi, bytes, count)
+        case LWS_CALLBACK_CLIENT_HTTP_WRITEABLE: return writePiece(wsi)
+        case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
+            status = Int(lws_http_client_http_response(wsi))
+            return 0
+        case LWS_CALLBACK_RECEIVE_CLIENT_HTTP: return readPiece(wsi)
+        case LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ: return receive(UnsafeRawBufferPointer(start: bytes, count: count))
+        case LWS_CALLBACK_COMPLETED_CLIENT_HTTP:
+            settle(.success(status))
+            return -1
+        case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+            settle(.failure(HTTPFault.unreachable(reasonText(bytes, count))))
+            return 0
+        case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+            settle(.failure(HTTPFault.interrupted))
+            return 0
+        default: return 0
+        }
+    }
+
+    private func reasonText(_ bytes: UnsafeMutableRawPointer?, _ count: Int) -> String {
+        bytes.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: count), as: UTF8.self) } ?? "no answer"
+    }
+
+    private func appendHeaders(_ wsi: OpaquePointer?, _ position: UnsafeMutableRawPointer?, _ room: Int) -> Int32 {
+        guard let call, call.contentLength > 0 || call.method == .post || call.method == .put else { return 0 }
+        guard let position = position?.assumingMemoryBound(to: UnsafeMutablePointer<UInt8>?.self) else { return -1 }
+        let end = position.pointee.map { $0 + room }
+        let headers = [
+            ("content-length:", "\(call.contentLength)"),
+            ("content-type:", call.contentType ?? ContentType.bytes),
+        ]
+        for (name, value) in headers {
+            let failed = lws_add_http_header_by_name(wsi, name, value, Int32(value.utf8.count), position, end)
+            if failed != 0 { return -1 }
+        }
+        if call.contentLength > 0 {
+            lws_client_http_body_pending(wsi, 1)
+            lws_callback_on_writable(wsi)
+        }
+        return 0
+    }
+
+    private func writePiece(_ wsi: OpaquePointer?) -> Int32 {
+        guard let call, sentByteCount < call.contentLength, let base = scratch.baseAddress else { return 0 }
+        do {
+            let left = call.contentLength - sentByteCount
+            let piece = try call.nextBodyPiece(Int(min(UInt64(ClientLoop.pieceByteCount), left)))
+            guard !piece.isEmpty else { throw HTTPFault.bodyBroken("the input ended early") }
+            let start = (base + peernode_lws_pre).assumingMemoryBound(to: UInt8.self)
+            start.update(from: piece, count: piece.count)
+            sentByteCount += UInt64(piece.count)
+            let isLast = sentByteCount == call.contentLength
+            if isLast { lws_client_http_body_pending(wsi, 0) }
+            let kind = isLast ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP
+            guard lws_write(wsi, start, piece.count, kind) >= 0 else { throw HTTPFault.interrupted }
+            if !isLast { lws_callback_on_writable(wsi) }
+            return 0
+        } catch {
+            settle(.failure(error))
+            return -1
+        }
+    }
+
+    private func readPiece(_ wsi: OpaquePointer?) -> Int32 {
+        guard let base = scratch.baseAddress else { return -1 }
+        var cursor: UnsafeMutablePointer<CChar>? = (base + peernode_lws_pre).assumingMemoryBound(to: CChar.self)
+        var room = Int32(ClientLoop.pieceByteCount)
+        return lws_http_client_read(wsi, &cursor, &room) < 0 ? -1 : 0
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer) -> Int32 {
+        do {
+            try call?.receive(status, bytes)
+            return 0
+        } catch {
+            settle(.failure(error))
+            return -1
+        }
+    }
+}
+
+private func handleClientEvent(
+    _ wsi: OpaquePointer?,
+    _ reason: lws_callback_reasons,
+    _ user: UnsafeMutableRawPointer?,
+    _ bytes: UnsafeMutableRawPointer?,
+    _ count: Int
+) -> Int32 {
+    guard let wsi, let context = lws_get_context(wsi), let owner = lws_context_user(context) else { return 0 }
+    return Unmanaged<ClientLoop>.fromOpaque(owner).takeUnretainedValue().handle(reason, wsi, bytes, count)
+}

@@ -1,0 +1,229 @@
+internal import MRProtocol
+internal import Multiformats
+
+// MARK: - What is asked for
+
+extension JobSubmission: JSONMessage {
+    package var json: JSON {
+        ["spec": spec.json, "name": .string(name), "remember": .bool(usesRememberedOutputs)]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "job")
+        self.init(
+            spec: try fields.message("spec"),
+            name: fields.optional("name")?.text ?? "",
+            usesRememberedOutputs: fields.optional("remember")?.flag ?? true
+        )
+    }
+}
+
+extension JobSpec: JSONMessage {
+    package var json: JSON {
+        [
+            "map": map.json, "combine": combine?.json ?? .null, "reduce": reduce.json,
+            "reduces": .count(reduceCount), "format": .string(recordFormat.rawValue),
+            "outputFormat": .string(outputFormat.rawValue),
+            "arguments": .object(arguments.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }),
+            "inputs": .array(of: inputs), "recordLimit": .count(recordByteLimit),
+            "skipLong": .bool(skipsLongRecords),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "job specification")
+        var arguments: [String: String] = [:]
+        for member in fields.optional("arguments")?.members ?? [] {
+            guard let text = member.value.text else { throw fields.fault("arguments", "an object of strings") }
+            arguments[member.name] = text
+        }
+        self.init(
+            map: try fields.message("map"),
+            combine: fields.optional("combine") == nil ? nil : try fields.message("combine"),
+            reduce: try fields.message("reduce"),
+            reduceCount: fields.optional("reduces") == nil ? 1 : try fields.int("reduces"),
+            recordFormat: fields.optional("format") == nil ? .lines : try fields.value("format"),
+            outputFormat: fields.optional("outputFormat") == nil ? .text : try fields.value("outputFormat"),
+            arguments: arguments,
+            inputs: try fields.messages("inputs")
+        )
+        if fields.optional("recordLimit") != nil { recordByteLimit = try fields.int("recordLimit") }
+        if fields.optional("skipLong") != nil { skipsLongRecords = try fields.flag("skipLong") }
+    }
+}
+
+extension JobInput: JSONMessage {
+    package var json: JSON { ["name": .string(name), "cid": .cid(root)] }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "input")
+        let root = try fields.cid("cid")
+        self.init(name: fields.optional("name")?.text ?? root.description, root: root)
+    }
+}
+
+extension FunctionReference: JSONMessage {
+    package var json: JSON {
+        switch self {
+        case .builtIn(let name): .string(name)
+        case .file(let cid): ["file": .cid(cid)]
+        }
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        if let name = json.text {
+            self = .builtIn(name)
+        } else {
+            self = .file(try JSONFields(json, of: "function").cid("file"))
+        }
+    }
+}
+
+// MARK: - What is shown
+
+extension JobStatus: JSONMessage {
+    package var json: JSON {
+        [
+            "id": .string(id.description), "name": .string(name), "state": .string(state.rawValue),
+            "phase": .string(phase.rawValue), "fractionDone": .number(fractionDone),
+            "result": .cid(orNull: result), "failure": failure?.json ?? .null,
+            "submittedAt": .count(submittedAt), "startedAt": startedAt.map(JSON.count) ?? .null,
+            "endedAt": endedAt.map(JSON.count) ?? .null, "secondsLeft": secondsLeft.map(JSON.number) ?? .null,
+            "map": map.json, "merge": merge.json, "reduce": reduce.json,
+            "inputBytes": .count(inputByteCount), "mappedBytes": .count(mappedByteCount),
+            "counters": counters.json, "attempts": .count(attemptCount),
+            "failedAttempts": .count(failedAttemptCount), "timings": .array(of: timings),
+            "workers": .array(of: workers), "failures": .array(of: failures),
+            "notes": .array(notes.map(JSON.string)), "specCID": .cid(specCID), "spec": spec.json,
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "job status")
+        self.init(
+            id: JobID(try fields.text("id")),
+            name: try fields.text("name"),
+            spec: try fields.message("spec"),
+            specCID: try fields.cid("specCID")
+        )
+        state = try fields.value("state")
+        phase = try fields.value("phase")
+        result = try fields.optionalCID("result")
+        failure = fields.optional("failure") == nil ? nil : try fields.message("failure")
+        submittedAt = Int64(try fields.int("submittedAt"))
+        startedAt = fields.optional("startedAt")?.int.map(Int64.init)
+        endedAt = fields.optional("endedAt")?.int.map(Int64.init)
+        secondsLeft = fields.optional("secondsLeft")?.double
+        map = try fields.message("map")
+        merge = try fields.message("merge")
+        reduce = try fields.message("reduce")
+        inputByteCount = try fields.unsigned("inputBytes")
+        mappedByteCount = try fields.unsigned("mappedBytes")
+        counters = try fields.message("counters")
+        attemptCount = try fields.int("attempts")
+        failedAttemptCount = try fields.int("failedAttempts")
+        timings = try fields.messages("timings")
+        workers = try fields.messages("workers")
+        failures = try fields.messages("failures")
+        notes = try fields.texts("notes")
+    }
+}
+
+extension PhaseProgress: JSONMessage {
+    package var json: JSON {
+        [
+            "total": .count(total), "done": .count(done), "remembered": .count(remembered),
+            "running": .count(running),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "progress")
+        self.init()
+        total = try fields.int("total")
+        done = try fields.int("done")
+        remembered = try fields.int("remembered")
+        running = try fields.int("running")
+    }
+}
+
+extension PhaseTiming: JSONMessage {
+    package var json: JSON { ["phase": .string(phase.rawValue), "seconds": .number(seconds)] }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "timing")
+        self.init(phase: try fields.value("phase"), seconds: try fields.double("seconds"))
+    }
+}
+
+extension WorkerShare: JSONMessage {
+    package var json: JSON {
+        [
+            "worker": .string(worker), "tasks": .count(tasksDone), "running": .count(attemptsRunning),
+            "failed": .count(attemptsFailed), "local": .count(localTasks), "excluded": .bool(isExcluded),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "worker")
+        self.init(worker: try fields.text("worker"))
+        tasksDone = try fields.int("tasks")
+        attemptsRunning = try fields.int("running")
+        attemptsFailed = try fields.int("failed")
+        localTasks = try fields.int("local")
+        isExcluded = try fields.flag("excluded")
+    }
+}
+
+extension AttemptFailure: JSONMessage {
+    package var json: JSON {
+        [
+            "worker": .string(worker), "phase": .string(phase.rawValue), "task": .count(task),
+            "attempt": .count(attempt), "code": .string(code), "message": .string(message),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "failure")
+        self.init(
+            worker: try fields.text("worker"),
+            phase: try fields.value("phase"),
+            task: try fields.int("task"),
+            attempt: try fields.int("attempt"),
+            code: try fields.text("code"),
+            message: try fields.text("message")
+        )
+    }
+}
+
+extension JobLogEntry: JSONMessage {
+    package var json: JSON { ["time": .count(time), "message": .string(message)] }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "log line")
+        self.init(time: Int64(try fields.int("time")), message: try fields.text("message"))
+    }
+}
+
+extension TaskCounters: JSONMessage {
+    private static let members: [(name: String, path: any WritableKeyPath<TaskCounters, UInt64> & Sendable)] = [
+        ("inputRecords", \.inputRecords), ("inputBytes", \.inputBytes), ("mapOutputPairs", \.mapOutputPairs),
+        ("combinedPairs", \.combinedPairs), ("shuffledBytes", \.shuffledBytes),
+        ("reduceInputPairs", \.reduceInputPairs), ("reduceInputKeys", \.reduceInputKeys),
+        ("outputRecords", \.outputRecords), ("outputBytes", \.outputBytes), ("spilledBytes", \.spilledBytes),
+        ("skippedRecords", \.skippedRecords),
+    ]
+
+    package var json: JSON {
+        let own = TaskCounters.members.map { JSON.Member($0.name, .count(self[keyPath: $0.path])) }
+        let users = user.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .count($0.value)) }
+        return .object(own + [JSON.Member("user", .object(users))])
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "counters")
+        self.init()
+        for member in TaskCounters.members { self[keyPath: member.path] = try fields.unsigned(member.name) }
+        for member in fields.optional("user")?.members ?? [] { user[member.name] = member.value.unsigned }
+    }
+}

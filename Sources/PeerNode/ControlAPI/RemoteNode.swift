@@ -1,0 +1,413 @@
+internal import Glibc
+public import Multiformats
+
+/// The node whose daemon listens at a socket, asked through the control API (docs/control-api.md).
+public final class RemoteNode: NodeService {
+    /// Longest answer that is held in memory, in bytes.
+    static let answerByteLimit = 64 << 20
+    /// Piece of a file of unknown length that is sent at a time, in bytes.
+    static let uploadPieceByteCount = 4 << 20
+
+    let client: HTTPClient
+    private let threads: WorkerThreads
+
+    /// Asks the daemon at `socketPath`; nothing is sent before the first call.
+    public convenience init(socketPath: String) { self.init(socketPath: socketPath, threads: WorkerThreads()) }
+
+    package init(socketPath: String, threads: WorkerThreads) {
+        client = HTTPClient(socketPath: socketPath)
+        self.threads = threads
+    }
+
+    // MARK: Calls
+
+    /// A request whose answer is one JSON value.
+    @discardableResult
+    func ask(_ method: HTTPMethod, _ target: String, _ body: JSON? = nil) async throws -> JSON {
+        let bytes = body?.encoded ?? []
+        return try await send(method, target, length: UInt64(bytes.count), type: ContentType.json) {
+            var rest = bytes[...]
+            return { limit in
+                defer { rest = rest.dropFirst(limit) }
+                return Array(rest.prefix(limit))
+            }
+        }
+    }
+
+    /// A request with the bytes of `source`, whose answer is one JSON value.
+    func send(_ method: HTTPMethod, _ target: String, _ source: any ByteSource, length: UInt64) async throws -> JSON {
+        try await send(method, target, length: length, type: ContentType.bytes) {
+            { limit in try source.readArray(upTo: limit) }
+        }
+    }
+
+    private func send(
+        _ method: HTTPMethod,
+        _ target: String,
+        length: UInt64,
+        type: String,
+        body: @escaping @Sendable () -> (Int) throws -> [UInt8]
+    ) async throws -> JSON {
+        let bytes = try await exchange { client, isCancelled in
+            var answer: [UInt8] = []
+            var call = HTTPClient.Call(method, target)
+            call.contentLength = length
+            call.contentType = type
+            call.nextBodyPiece = body()
+            call.receive = { _, bytes in
+                guard answer.count + bytes.count <= RemoteNode.answerByteLimit else {
+                    throw NodeError(.tooMuch, "the daemon's answer is over \(RemoteNode.answerByteLimit) bytes")
+                }
+                answer += bytes
+            }
+            let status = try client.perform(call, isCancelled: isCancelled)
+            guard status < 300 else { throw RemoteNode.error(status, answer) }
+            return answer
+        }
+        do { return try JSON(parsing: bytes, byteLimit: RemoteNode.answerByteLimit) } catch {
+            throw NodeError(.internal, "the daemon's answer is not JSON: \(error)")
+        }
+    }
+
+    /// A request whose answer is bytes, given to `sink` as they come.
+    ///
+    /// - Returns: the number of bytes.
+    func download(_ target: String, into sink: @escaping ByteSink) async throws -> UInt64 {
+        try await exchange { client, isCancelled in
+            var received: UInt64 = 0
+            var refusal: [UInt8] = []
+            var call = HTTPClient.Call(.get, target)
+            call.receive = { status, bytes in
+                if status >= 300 {
+                    refusal += bytes.prefix(RemoteNode.uploadPieceByteCount)
+                } else {
+                    received += UInt64(bytes.count)
+                    try sink(bytes)
+                }
+            }
+            do {
+                let status = try client.perform(call, isCancelled: isCancelled)
+                guard status < 300 else { throw RemoteNode.error(status, refusal) }
+            } catch HTTPFault.interrupted where received > 0 {
+                throw Interruption(received: received)
+            }
+            return received
+        }
+    }
+
+    /// An answer that broke off after some bytes.
+    struct Interruption: Error {
+        var received: UInt64
+    }
+
+    /// A request whose answer is events, one JSON value a line.
+    func events(
+        _ method: HTTPMethod,
+        _ target: String,
+        _ handle: @escaping @Sendable (JSON) throws -> Void
+    ) async throws {
+        try await exchange { client, isCancelled in
+            var line: [UInt8] = []
+            var call = HTTPClient.Call(method, target)
+            call.receive = { status, bytes in
+                line += bytes
+                guard status < 300 else { return }
+                while let end = line.firstIndex(of: 10) {
+                    let text = Array(line[..<end])
+                    line.removeSubrange(...end)
+                    try RemoteNode.handle(event: text, handle)
+                }
+                guard line.count <= RemoteNode.answerByteLimit else {
+                    throw NodeError(.tooMuch, "an event of the daemon is over \(RemoteNode.answerByteLimit) bytes")
+                }
+            }
+            let status = try client.perform(call, isCancelled: isCancelled)
+            guard status < 300 else { throw RemoteNode.error(status, line) }
+        }
+    }
+
+    private static func handle(event text: [UInt8], _ handle: (JSON) throws -> Void) throws {
+        let json: JSON
+        do { json = try JSON(parsing: text, byteLimit: answerByteLimit) } catch {
+            throw NodeError(.internal, "an event of the daemon is not JSON: \(error)")
+        }
+        if json["error"] != nil { throw try NodeError(json: json) }
+        try handle(json)
+    }
+
+    /// Runs an exchange on a thread of its own; cancelling the task ends it.
+    private func exchange<Value: Sendable>(
+        _ body: @escaping @Sendable (HTTPClient, @escaping () -> Bool) throws -> Value
+    ) async throws -> Value {
+        let client = client
+        do {
+            return try await threads.run { try body(client) { Task.isCancelled } }
+        } catch let fault as HTTPFault {
+            throw NodeError(fault)
+        }
+    }
+
+    private static func error(_ status: Int, _ body: [UInt8]) -> NodeError {
+        if let json = try? JSON(parsing: body, byteLimit: answerByteLimit),  // not JSON: the status must do
+            let error = try? NodeError(json: json)
+        {
+            return error
+        }
+        return NodeError(.internal, "the daemon answered with HTTP status \(status)")
+    }
+
+    static func target(_ names: String..., query: [(String, String)] = []) -> String {
+        target(names, query: query)
+    }
+
+    static func target(_ names: [String], query: [(String, String)] = []) -> String {
+        let path = (["v1"] + names).map { "/" + PercentEncoding.encode($0) }.joined()
+        guard !query.isEmpty else { return path }
+        return path + "?" + query.map { "\($0.0)=\(PercentEncoding.encode($0.1))" }.joined(separator: "&")
+    }
+}
+
+// MARK: - Adding
+
+extension RemoteNode {
+    public func beginAdd(onlyHash: Bool) async throws -> AddSession {
+        let target = RemoteNode.target("adds", query: onlyHash ? [("only-hash", "true")] : [])
+        return AddSession(id: try JSONFields(try await ask(.post, target), of: "answer").text("add"))
+    }
+
+    public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
+        if let length = source.byteCount {
+            let target = RemoteNode.target("adds", session.id, "files")
+            return try AddedNode(json: try await send(.post, target, source, length: length))
+        }
+        return try await upload(source, in: session)
+    }
+
+    /// Sends a file of unknown length in pieces.
+    private func upload(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
+        let begun = try await ask(.post, RemoteNode.target("adds", session.id, "uploads"))
+        let id = try JSONFields(begun, of: "answer").text("upload")
+        var offset: UInt64 = 0
+        while true {
+            let piece = try await threads.run { try source.readArray(upTo: RemoteNode.uploadPieceByteCount) }
+            if piece.isEmpty { break }
+            let query = [("offset", "\(offset)")]
+            let target = RemoteNode.target(["adds", session.id, "uploads", id], query: query)
+            _ = try await send(.put, target, ArraySource(piece), length: UInt64(piece.count))
+            offset += UInt64(piece.count)
+        }
+        return try AddedNode(json: try await ask(.post, RemoteNode.target("adds", session.id, "uploads", id, "finish")))
+    }
+
+    public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
+        let target = RemoteNode.target("adds", session.id, "directories")
+        return try AddedNode(json: try await ask(.post, target, ["entries": .array(of: entries)]))
+    }
+
+    public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
+        let route = RemoteNode.target("adds", session.id, "symlinks")
+        return try AddedNode(json: try await ask(.post, route, ["target": .string(target)]))
+    }
+
+    public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
+        try await ask(.post, RemoteNode.target("adds", session.id, "finish"), ["pins": .array(of: pins)])
+    }
+
+    public func abandonAdd(_ session: AddSession) async throws {
+        try await ask(.delete, RemoteNode.target("adds", session.id))
+    }
+}
+
+// MARK: - Reading
+
+extension RemoteNode {
+    public func resolve(_ path: ContentPath) async throws -> ContentInfo {
+        try ContentInfo(json: try await ask(.get, RemoteNode.target(["nodes", path.root.description] + path.names)))
+    }
+
+    public func list(_ path: ContentPath) async throws -> [ContentEntry] {
+        let answer = try await ask(.get, RemoteNode.target(["entries", path.root.description] + path.names))
+        return try JSONFields(answer, of: "listing").messages("entries")
+    }
+
+    public func read(
+        _ path: ContentPath,
+        offset: UInt64,
+        length: UInt64?,
+        into sink: @escaping ByteSink
+    ) async throws {
+        do {
+            _ = try await download(fileTarget(path, offset, length), into: sink)
+        } catch let interruption as Interruption {
+            // Asking again from where the answer broke off gives the reason, or the rest.
+            let rest = length.map { $0 - interruption.received }
+            do {
+                _ = try await download(fileTarget(path, offset + interruption.received, rest), into: sink)
+            } catch is Interruption {
+                throw NodeError(HTTPFault.interrupted)
+            }
+        }
+    }
+
+    private func fileTarget(_ path: ContentPath, _ offset: UInt64, _ length: UInt64?) -> String {
+        var query: [(String, String)] = []
+        if offset > 0 { query.append(("offset", "\(offset)")) }
+        if let length { query.append(("length", "\(length)")) }
+        return RemoteNode.target(["files", path.root.description] + path.names, query: query)
+    }
+}
+
+// MARK: - Blocks and DAGs
+
+extension RemoteNode {
+    public func block(_ cid: CID) async throws -> [UInt8] {
+        let collector = Collector()
+        _ = try await download(RemoteNode.target("blocks", cid.description)) { collector.append($0) }
+        return collector.bytes
+    }
+
+    public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
+        let target = RemoteNode.target("blocks", query: [("codec", "\(codec)")])
+        return try BlockInfo(json: try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count)))
+    }
+
+    public func blockInfo(_ cid: CID) async throws -> BlockInfo {
+        try BlockInfo(json: try await ask(.get, RemoteNode.target("blocks", cid.description, "stat")))
+    }
+
+    public func removeBlock(_ cid: CID) async throws {
+        try await ask(.delete, RemoteNode.target("blocks", cid.description))
+    }
+
+    public func exportCAR(_ cid: CID, into sink: @escaping ByteSink) async throws {
+        do {
+            _ = try await download(RemoteNode.target("dags", cid.description), into: sink)
+        } catch is Interruption {
+            // A DAG that cannot be exported to the end cannot be walked either: that gives the reason.
+            _ = try await dagStatistics(cid)
+            throw NodeError(HTTPFault.interrupted)
+        }
+    }
+
+    public func importCAR(_ source: any ByteSource, pinsRoots: Bool) async throws -> ImportReport {
+        let target = RemoteNode.target("dags", query: [("pin", "\(pinsRoots)")])
+        guard let length = source.byteCount else {
+            throw NodeError(.invalidArgument, "a CAR from a pipe cannot be sent to the daemon; give it as a file")
+        }
+        return try ImportReport(json: try await send(.post, target, source, length: length))
+    }
+
+    public func dagStatistics(_ cid: CID) async throws -> DAGStatistics {
+        try DAGStatistics(json: try await ask(.get, RemoteNode.target("dags", cid.description, "stat")))
+    }
+}
+
+// MARK: - Pins and the repository
+
+extension RemoteNode {
+    public func addPin(_ cid: CID, name: String) async throws {
+        try await ask(.put, RemoteNode.target("pins", cid.description, query: name.isEmpty ? [] : [("name", name)]))
+    }
+
+    public func removePin(_ cid: CID) async throws {
+        try await ask(.delete, RemoteNode.target("pins", cid.description))
+    }
+
+    public func pins() async throws -> [PinInfo] {
+        try JSONFields(try await ask(.get, RemoteNode.target("pins")), of: "pins").messages("pins")
+    }
+
+    public func repositoryStatistics() async throws -> RepositoryStatistics {
+        try RepositoryStatistics(json: try await ask(.get, RemoteNode.target("repo")))
+    }
+
+    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport {
+        try await report("gc") { try removed(try JSONFields($0, of: "event").cid("removed")) }
+    }
+
+    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport {
+        try await report("verify") { try progress(try JSONFields($0, of: "event").unsigned("checked")) }
+    }
+
+    /// Reads events up to the one that says `done`.
+    private func report<Report: JSONMessage & Sendable>(
+        _ name: String,
+        _ handle: @escaping @Sendable (JSON) throws -> Void
+    ) async throws -> Report {
+        let last = LastValue<Report>()
+        try await events(.post, RemoteNode.target("repo", name)) { event in
+            if let done = event["done"] { last.set(try Report(json: done)) } else { try handle(event) }
+        }
+        guard let report = last.value else { throw NodeError(HTTPFault.interrupted) }
+        return report
+    }
+}
+
+// MARK: - Jobs
+
+extension RemoteNode {
+    public func submit(_ submission: JobSubmission) async throws -> JobID {
+        let answer = try await ask(.post, RemoteNode.target("jobs"), submission.json)
+        return JobID(try JSONFields(answer, of: "answer").text("id"))
+    }
+
+    public func jobs() async throws -> [JobStatus] {
+        try JSONFields(try await ask(.get, RemoteNode.target("jobs")), of: "jobs").messages("jobs")
+    }
+
+    public func job(_ id: JobID) async throws -> JobStatus {
+        try JobStatus(json: try await ask(.get, RemoteNode.target("jobs", id.description)))
+    }
+
+    public func watchJob(
+        _ id: JobID,
+        update: @escaping @Sendable (JobStatus) throws -> Void
+    ) async throws -> JobStatus {
+        let last = LastValue<JobStatus>()
+        try await events(.get, RemoteNode.target("jobs", id.description, "events")) { event in
+            let status = try JobStatus(json: event)
+            last.set(status)
+            try update(status)
+        }
+        guard let status = last.value, status.state.isFinal else { throw NodeError(HTTPFault.interrupted) }
+        return status
+    }
+
+    public func cancelJob(_ id: JobID) async throws {
+        try await ask(.delete, RemoteNode.target("jobs", id.description))
+    }
+
+    public func jobLog(_ id: JobID) async throws -> [JobLogEntry] {
+        let answer = try await ask(.get, RemoteNode.target("jobs", id.description, "log"))
+        return try JSONFields(answer, of: "log").messages("entries")
+    }
+}
+
+// MARK: - The node
+
+extension RemoteNode {
+    public func identity() async throws -> NodeIdentity {
+        try NodeIdentity(json: try await ask(.get, RemoteNode.target("id")))
+    }
+
+    public func status() async throws -> NodeStatus {
+        try NodeStatus(json: try await ask(.get, RemoteNode.target("status")))
+    }
+
+    public func peers() async throws -> [PeerInfo] {
+        try JSONFields(try await ask(.get, RemoteNode.target("peers")), of: "peers").messages("peers")
+    }
+
+    public func connect(_ address: String) async throws -> String {
+        let answer = try await ask(.post, RemoteNode.target("peers", query: [("address", address)]))
+        return try JSONFields(answer, of: "answer").text("peerID")
+    }
+
+    public func disconnect(_ peer: String) async throws {
+        try await ask(.delete, RemoteNode.target("peers", peer))
+    }
+
+    public func ping(_ peer: String) async throws -> Double {
+        try JSONFields(try await ask(.get, RemoteNode.target("peers", peer, "ping")), of: "answer").double("milliseconds")
+    }
+}

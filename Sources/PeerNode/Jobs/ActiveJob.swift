@@ -1,0 +1,214 @@
+import BlockStore
+import Engines
+import MRProtocol
+import Multiformats
+
+/// The service's memory of a job that has not ended; touched only on the service's actor.
+final class ActiveJob {
+    let number: JobNumber
+    let submission: JobSubmission
+    var status: JobStatus
+    var log: [JobLogEntry] = []
+    var planned: PlannedJob?
+    /// Outputs by stage and item; `nil`: not made, or not needed.
+    var outputs: [[TaskOutput?]] = []
+    /// Final keys of the map items.
+    var mapKeys: [TaskKey] = []
+    /// The runs that all reduces read, made once.
+    var reduceInputs: [any RunBytes]?
+    var runsKey: TaskKey?
+    /// Where each worker stands in `status.workers`.
+    private var shareIndexes: [WorkerID: Int] = [:]
+    /// Who made the outputs that are there.
+    var makers: [WorkItem: WorkerID] = [:]
+    /// Leaves by their holders, in the order of the plan; `nil`: all are here.
+    var leafHolders: [WorkerID: [Bool]]?
+    /// Bytes of run files that were copied here from other workers.
+    var copiedRunByteCount: UInt64 = 0
+    /// The job's name in calls to workers.
+    let remoteName = UInt64.random(in: 1...UInt64.max)
+    /// Whether the runs in memory were made files for other nodes.
+    var sharing = Sharing.none
+    var shareWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Workers that were given attempts.
+    var remoteWorkers: Set<WorkerID> = []
+    var memories: [MemoryCandidate] = []
+    var isRemembering = false
+    var hasRememberedPins = false
+    var isReleased = false
+    var watchers: [Int: AsyncStream<JobStatus>.Continuation] = [:]
+    var endWaiters: [CheckedContinuation<Void, Never>] = []
+    var hasUnseenChange = false
+    var lastPublished: Duration?
+    var phaseStart: Duration
+    /// The state is decided and is being written down.
+    var isEnding = false
+
+    enum Sharing {
+        case none, running, done
+    }
+
+    init(number: JobNumber, submission: JobSubmission, status: JobStatus, now: Duration) {
+        self.number = number
+        self.submission = submission
+        self.status = status
+        phaseStart = now
+    }
+
+    /// Adds a line; the oldest but the first half go when there are too many.
+    func note(_ message: String, time: Int64) {
+        if log.count >= JobLimits.maxLogEntries { log.remove(at: JobLimits.maxLogEntries / 2) }
+        log.append(JobLogEntry(time: time, message: message))
+    }
+
+    /// Enters a phase and ends the one before.
+    func enter(_ phase: JobPhase, now: Duration) {
+        guard phase != status.phase else { return }
+        closePhase(now: now)
+        status.phase = phase
+    }
+
+    func closePhase(now: Duration) {
+        let seconds = (now - phaseStart) / .seconds(1)
+        if let index = status.timings.firstIndex(where: { $0.phase == status.phase }) {
+            status.timings[index].seconds += seconds
+        } else {
+            status.timings.append(PhaseTiming(phase: status.phase, seconds: seconds))
+        }
+        phaseStart = now
+    }
+
+    /// The phase that items of `stage` belong to.
+    func phase(ofStage stage: Int) -> JobPhase {
+        stage == 0 ? .map : stage == outputs.count - 1 ? .reduce : .merge
+    }
+
+    /// Tasks that an item stands for: leaves of a map, else one.
+    func taskCount(of item: WorkItem) -> Int {
+        item.stage == 0 ? planned?.plan.items[item.index].leaves.count ?? 0 : 1
+    }
+
+    /// Changes what is shown of a worker's part in the job.
+    func share(of worker: WorkerID, _ change: (inout WorkerShare) -> Void) {
+        guard let index = shareIndexes[worker] else { return }
+        change(&status.workers[index])
+    }
+
+    /// Shows a worker from now on.
+    func showWorker(_ worker: WorkerID, name: String) {
+        guard shareIndexes[worker] == nil, status.workers.count < ClusterLimits.maxWorkers else { return }
+        shareIndexes[worker] = status.workers.count
+        status.workers.append(WorkerShare(worker: name))
+    }
+
+    /// The worker whose attempt made the output that a merge or reduce reads as number `index`.
+    func maker(ofInput index: Int, of item: WorkItem) -> WorkerID? {
+        makers[WorkItem(stage: item.stage - 1, index: index)]
+    }
+
+    /// Leaves in a range that a worker has.
+    func localLeafCount(_ leaves: Range<Int>, of worker: WorkerID) -> Int {
+        guard let leafHolders else { return leaves.count }
+        guard let held = leafHolders[worker] else { return 0 }
+        return held[leaves].count { $0 }
+    }
+
+    /// Workers that have most of the leaves in a range.
+    func holders(of leaves: Range<Int>) -> [WorkerID] {
+        guard let leafHolders else { return [] }
+        let counts = leafHolders.map { (worker: $0.key, count: $0.value[leaves].count { $0 }) }
+        guard let most = counts.map(\.count).max(), most > 0 else { return [] }
+        return counts.filter { $0.count == most }.map(\.worker).sorted()
+    }
+
+    /// Changes the progress of the phase of `item`.
+    func progress(of item: WorkItem, _ change: (inout PhaseProgress) -> Void) {
+        switch phase(ofStage: item.stage) {
+        case .map: change(&status.map)
+        case .merge: change(&status.merge)
+        default: change(&status.reduce)
+        }
+    }
+
+    /// The outputs that a merge or reduce reads, in input order.
+    func runs(for item: WorkItem) -> [any RunBytes] {
+        let before = outputs[item.stage - 1]
+        guard item.stage < outputs.count - 1 else {
+            if let reduceInputs { return reduceInputs }
+            let runs = before.compactMap { $0?.run }
+            reduceInputs = runs
+            return runs
+        }
+        let start = item.index * CoordinatorLimits.mergeFanIn
+        return before[start..<min(before.count, start + CoordinatorLimits.mergeFanIn)].compactMap { $0?.run }
+    }
+
+    /// Indexes within the stage before `item` of outputs that a fault says are lost.
+    func lostInputs(of item: WorkItem, _ fault: TaskFault) -> [Int] {
+        guard item.stage > 0 else { return [] }
+        let first = item.stage < outputs.count - 1 ? item.index * CoordinatorLimits.mergeFanIn : 0
+        switch fault {
+        case .malformedMapOutput(let index, _): return [first + index]
+        case .mapOutputUnavailable(let cid, _):
+            return outputs[item.stage - 1].indices.filter { index in
+                outputs[item.stage - 1][index]?.run?.root == cid
+            }
+        default: return []
+        }
+    }
+
+    /// Adds what is known of remembered outputs after planning.
+    func adopt(_ plan: PlannedJob, stageCounts: [Int]) {
+        planned = plan
+        outputs = stageCounts.map { Array(repeating: nil, count: $0) }
+        mapKeys = plan.plan.items.map(\.key)
+        status.map.total = plan.plan.leafCount
+        status.reduce.total = plan.parts.count
+        status.merge.total = stageCounts.dropFirst().dropLast().reduce(0, +)
+        status.inputByteCount = plan.plan.byteCount
+        status.notes = plan.notes
+        for (index, item) in plan.plan.items.enumerated() {
+            guard case .run(let known)? = item.remembered else { continue }
+            let run = StoredRun(root: known.root, byteCount: known.byteCount, store: plan.execution.store)
+            outputs[0][index] = TaskOutput(file: .run(run), counters: known.counters)
+            status.map.remembered += item.leaves.count
+            status.mappedByteCount += plan.plan.byteCount(of: item)
+            status.counters += known.counters
+        }
+        for (partition, part) in plan.parts.enumerated() {
+            guard let part else { continue }
+            let node = ImportedNode(
+                cid: part.root,
+                fileByteCount: part.byteCount,
+                totalByteCount: part.byteCount
+            )
+            outputs[outputs.count - 1][partition] = TaskOutput(file: .part(node), counters: part.counters)
+            status.reduce.remembered += 1
+            status.counters += part.counters
+        }
+        if status.reduce.remembered == plan.parts.count {
+            // Nothing reads the maps any more: they count as remembered with the reduces.
+            status.map.remembered = status.map.total
+            status.mappedByteCount = status.inputByteCount
+        }
+        status.map.done = status.map.remembered
+        status.reduce.done = status.reduce.remembered
+    }
+
+    /// Sums the counters of all outputs again, after one was withdrawn.
+    func recount() {
+        status.counters = TaskCounters()
+        for case let output? in outputs.joined() { status.counters += output.counters }
+    }
+}
+
+extension RunBytes {
+    /// The CID of a run that is a file, here or elsewhere.
+    var root: CID? {
+        switch self {
+        case let run as StoredRun: run.root
+        case let run as RemoteRun: run.reference.root
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,74 @@
+public import MRProtocol
+
+/// What a user submits.
+public struct JobSubmission: Hashable, Sendable {
+    /// What to run.
+    public var spec: JobSpec
+    /// Name of the pin of the result and of the job in listings; empty: the job's id.
+    public var name: String
+    /// Look for remembered outputs and remember new ones (`--no-cache` sets it to `false`).
+    public var usesRememberedOutputs: Bool
+
+    /// Makes a submission.
+    public init(spec: JobSpec, name: String = "", usesRememberedOutputs: Bool = true) {
+        self.spec = spec
+        self.name = name
+        self.usesRememberedOutputs = usesRememberedOutputs
+    }
+}
+
+/// How a node runs jobs.
+public struct JobConfiguration: Sendable {
+    /// Path of `jobs.db`; `nil`: nothing is persisted or remembered.
+    public var databasePath: String?
+    /// Attempts that run at once, 1 … `JobLimits.maxSlots`.
+    public var slots: Int
+    /// Memory of all attempts and kept runs together, in bytes.
+    public var memoryByteCount: Int
+    /// Most bytes of run files and results that remembering may keep in the store.
+    public var rememberedByteLimit: UInt64
+    /// What this node calls itself in listings.
+    public var workerName: String
+    /// Resume the jobs that were unfinished when the last process ended (the daemon), or leave them (embedded).
+    public var resumesJobs: Bool
+
+    /// Most memory unless the user says otherwise: 512 MiB.
+    public static let defaultMemoryByteCount = 512 << 20
+    /// Most remembered bytes unless the user says otherwise: 4 GiB.
+    public static let defaultRememberedByteLimit: UInt64 = 4 << 30
+
+    /// A configuration with the default limits.
+    public init(
+        databasePath: String?,
+        slots: Int,
+        memoryByteCount: Int = JobConfiguration.defaultMemoryByteCount,
+        rememberedByteLimit: UInt64 = JobConfiguration.defaultRememberedByteLimit,
+        workerName: String = "self",
+        resumesJobs: Bool = false
+    ) {
+        self.databasePath = databasePath
+        self.slots = slots
+        self.memoryByteCount = memoryByteCount
+        self.rememberedByteLimit = rememberedByteLimit
+        self.workerName = workerName
+        self.resumesJobs = resumesJobs
+    }
+}
+
+/// Bounds of the job service.
+public enum JobLimits {
+    /// Attempts at once on one node.
+    public static let maxSlots = 1_024
+    /// Jobs that are queued or running.
+    public static let maxActiveJobs = 64
+    /// Ended jobs that are kept for listings.
+    public static let maxEndedJobs = 1_000
+    /// Failed attempts kept for a job.
+    public static let maxFailuresShown = 20
+    /// Notes kept for a job.
+    public static let maxNotes = 100
+    /// Log lines kept for a job.
+    public static let maxLogEntries = 1_000
+    /// Watchers of one job.
+    public static let maxWatchers = 64
+}

@@ -1,0 +1,154 @@
+import BlockStore
+import Engines
+import MRProtocol
+import Multiformats
+import Synchronization
+
+/// What the attempts of one job share.
+final class JobExecution: Sendable {
+    let number: JobNumber
+    let spec: JobSpec
+    let engines: any JobEngines
+    let store: any BlockStore
+    /// The job's lease: everything that its attempts put is under it until the job ends.
+    let ingest: Ingest
+    let memory: RunMemory
+    /// Memory of one attempt, in bytes.
+    let attemptMemoryByteCount: Int
+    /// Runs are files in the store, where other nodes can fetch them.
+    let sharesRuns: Bool
+    private let cancelled = Atomic<Bool>(false)
+    private let readByteCount = Atomic<Int>(0)
+
+    init(
+        number: JobNumber,
+        spec: JobSpec,
+        engines: any JobEngines,
+        store: any BlockStore,
+        ingest: Ingest,
+        configuration: JobConfiguration,
+        sharesRuns: Bool = false
+    ) {
+        self.number = number
+        self.spec = spec
+        self.engines = engines
+        self.store = store
+        self.ingest = ingest
+        self.sharesRuns = sharesRuns
+        // A quarter holds finished runs, half belongs to the attempts; the rest is for blocks on their way, caches and code.
+        memory = RunMemory(limit: configuration.memoryByteCount / 4)
+        attemptMemoryByteCount = configuration.memoryByteCount / 2 / configuration.slots
+    }
+
+    /// Makes running attempts end soon.
+    func cancel() { cancelled.store(true, ordering: .relaxed) }
+    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+    /// File bytes read by all attempts so far.
+    var bytesRead: Int { readByteCount.load(ordering: .relaxed) }
+
+    /// Counts file bytes that another node read for this job.
+    func count(bytesRead count: Int) { readByteCount.add(count, ordering: .relaxed) }
+
+    func limits(_ stop: StopFlag, progress: (@Sendable (Int) -> Void)? = nil) -> AttemptLimits {
+        AttemptLimits(
+            memoryByteCount: attemptMemoryByteCount,
+            isCancelled: { stop.isSet || self.isCancelled },
+            progress: { count in
+                self.readByteCount.add(count, ordering: .relaxed)
+                progress?(count)
+            }
+        )
+    }
+}
+
+/// Tells one attempt to stop.
+final class StopFlag: Sendable {
+    private let flag = Atomic<Bool>(false)
+    var isSet: Bool { flag.load(ordering: .relaxed) }
+    func set() { flag.store(true, ordering: .relaxed) }
+}
+
+/// An attempt with all that its execution needs.
+struct AttemptRequest: Sendable {
+    enum Work: Sendable {
+        case map(MapAssignment)
+        case merge([any RunBytes])
+        case reduce(partition: Int, [any RunBytes])
+    }
+
+    var attempt: Attempt
+    var execution: JobExecution
+    var work: Work
+    var stop: StopFlag
+    /// The node that the attempt is for; `nil`: this one.
+    var master: PeerID?
+    /// Called with file bytes read since the last call.
+    var progress: (@Sendable (Int) -> Void)?
+    /// Takes the end of an attempt that another master gave.
+    var ended: (@Sendable (Result<TaskOutput, TaskFault>) -> Void)?
+}
+
+/// What an attempt made.
+struct TaskOutput: Sendable {
+    enum File: Sendable {
+        case run(any RunBytes)
+        case part(ImportedNode)
+    }
+
+    var file: File
+    var counters: TaskCounters
+    /// Leaves behind the assignment that a map read.
+    var lookaheadCount = 0
+
+    var run: (any RunBytes)? { if case .run(let run) = file { run } else { nil } }
+    var part: ImportedNode? { if case .part(let part) = file { part } else { nil } }
+}
+
+extension AttemptRequest {
+    /// Executes the attempt on the calling thread.
+    func execute(_ engine: any JobEngine) throws(TaskFault) -> TaskOutput {
+        let spills = StoreSpillSpace(store: execution.store)
+        defer { spills.discard() }
+        let limits = execution.limits(stop, progress: progress)
+        if limits.isCancelled() { throw .cancelled }
+        switch work {
+        case .map(let assignment):
+            let leaves = StoreLeafReader(store: execution.store, assignment: assignment)
+            let (run, counters) = try engine.executeMap(
+                assignment,
+                leaves: leaves,
+                output: runSink,
+                spills: spills,
+                limits: limits
+            )
+            return TaskOutput(file: .run(run), counters: counters, lookaheadCount: leaves.lookaheadCount)
+        case .merge(let runs):
+            let (run, counters) = try engine.executeMerge(
+                runs: runs,
+                output: runSink,
+                spills: spills,
+                limits: limits
+            )
+            return TaskOutput(file: .run(run), counters: counters)
+        case .reduce(let partition, let runs):
+            let sink = StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: execution.sharesRuns)
+            let counters = try engine.executeReduce(
+                partition: partition,
+                runs: runs,
+                output: sink,
+                spills: spills,
+                limits: limits
+            )
+            _ = try sink.finish()  // harmless when the engine did it
+            guard let node = sink.node else { throw .store("part \(partition) was not finished") }
+            return TaskOutput(file: .part(node), counters: counters)
+        }
+    }
+
+    private var runSink: any FileSink {
+        if execution.sharesRuns {
+            return StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: true)
+        }
+        return RunSink(memory: execution.memory, store: execution.store, ingest: execution.ingest)
+    }
+}

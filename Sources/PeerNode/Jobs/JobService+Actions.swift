@@ -1,0 +1,471 @@
+import BlockStore
+import Engines
+import MRProtocol
+import Multiformats
+
+// What the coordinator asks for, and what child tasks do.
+
+extension JobService {
+    func apply(_ actions: [CoordinatorAction]) {
+        guard !isStopping else { return }
+        for action in actions {
+            switch action {
+            case .start(let attempt): start(attempt)
+            case .stop(let attempt): stop(attempt)
+            case .commit(let attempt): commit(attempt)
+            case .discard(let attempt): results[attempt.id] = nil
+            case .withdraw(let number, let item): withdraw(item, of: number)
+            case .finish(let number):
+                active[number]?.enter(.finish, now: now)
+                queue.put(.finish(number))
+            case .end(let number, let outcome): if let job = active[number] { end(job, outcome) }
+            }
+        }
+        scheduleWake()
+    }
+
+    func perform(_ work: Work) async {
+        switch work {
+        case .plan(let number): await plan(number)
+        case .finish(let number): await finish(number)
+        case .end(let number, let key): await conclude(number, resultKey: key)
+        case .remember(let number): await remember(number)
+        case .forget(let keys): await storage.forget(keys)
+        case .wake(let time): await wake(at: time)
+        case .tick: await tick()
+        case .serve(let slot): await serve(slot)
+        case .fetchInputs(let attempt): await fetchInputs(attempt)
+        case .sendAway(let attempt): await sendAway(attempt)
+        case .closeLease(let lease): await storage.close(lease)
+        case .cancelRemote(let worker, let job, let attempt):
+            await workers[worker]?.worker.cancel(job: job, attempt: attempt)
+        }
+    }
+
+    /// Executes attempts on the slot's thread until there are none.
+    nonisolated func serve(_ slot: Slot) async {
+        while let request = pool.next(for: slot) {
+            let result = slot.execute(request)
+            if let ended = request.ended { ended(result) } else { await attemptEnded(request.attempt.id, result) }
+        }
+    }
+}
+
+// MARK: - Attempts
+
+extension JobService {
+    private func start(_ attempt: Attempt) {
+        guard let job = active[attempt.job], let planned = job.planned else { return }
+        let work: AttemptRequest.Work
+        switch job.phase(ofStage: attempt.item.stage) {
+        case .map: work = .map(planned.plan.assignment(for: planned.plan.items[attempt.item.index]))
+        case .merge: work = .merge(job.runs(for: attempt.item))
+        default: work = .reduce(partition: attempt.item.index, job.runs(for: attempt.item))
+        }
+        let request = AttemptRequest(
+            attempt: attempt,
+            execution: planned.execution,
+            work: work,
+            stop: StopFlag()
+        )
+        running[attempt.id] = request
+        job.status.attemptCount += 1
+        show(attempt.worker, in: job)
+        job.share(of: attempt.worker) { $0.attemptsRunning += 1 }
+        let taskCount = job.taskCount(of: attempt.item)
+        job.progress(of: attempt.item) { $0.running += taskCount }
+        job.enter(job.phase(ofStage: attempt.item.stage), now: now)
+        if attempt.worker != JobService.selfWorker {
+            queue.put(.sendAway(attempt.id))
+        } else if needsInputs(attempt, of: job) {
+            queue.put(.fetchInputs(attempt.id))
+        } else {
+            execute(request)
+        }
+    }
+
+    /// Gives an attempt to the slots of this node.
+    ///
+    /// - Returns: `false` when the service has stopped.
+    @discardableResult
+    nonisolated func execute(_ request: AttemptRequest) -> Bool {
+        guard let slot = pool.add(request) else { return true }
+        return queue.put(.serve(slot))
+    }
+
+    private func stop(_ attempt: Attempt) {
+        guard let request = running[attempt.id] else { return }
+        request.stop.set()
+        guard attempt.worker != JobService.selfWorker, let job = active[attempt.job] else { return }
+        queue.put(.cancelRemote(attempt.worker, job: job.remoteName, attempt: attempt.id.number))
+    }
+
+    /// - Parameter isRecorded: the output is here, where no other node's loss can take it.
+    func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
+        guard let attempt = running.removeValue(forKey: id)?.attempt else { return }
+        let job = active[attempt.job]
+        if let job, job.planned != nil {
+            let taskCount = job.taskCount(of: attempt.item)
+            job.progress(of: attempt.item) { $0.running -= taskCount }
+            job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
+        }
+        guard !isStopping else { return }
+        switch result {
+        case .success(let output):
+            results[id] = output
+            apply(coordinator.attemptSucceeded(id, isRecorded: isRecorded, now: now))
+        case .failure(let fault):
+            if let job, fault != .cancelled { note(fault, of: attempt, in: job) }
+            if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
+                let first = attempt.item.stage < job.outputs.count - 1 ? attempt.item.index * CoordinatorLimits.mergeFanIn : 0
+                if let maker = job.maker(ofInput: first + index, of: attempt.item) { coordinator.blame(maker, in: job.number) }
+            }
+            let actions = coordinator.attemptFailed(
+                id,
+                fault,
+                lostInputs: job?.lostInputs(of: attempt.item, fault) ?? [],
+                randomness: UInt64.random(in: 0...UInt64.max),
+                now: now
+            )
+            apply(actions)
+        }
+    }
+
+    private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob) {
+        job.status.failedAttemptCount += 1
+        job.share(of: attempt.worker) { $0.attemptsFailed += 1 }
+        let failure = failure(fault, of: attempt, in: job)
+        if job.status.failures.count < JobLimits.maxFailuresShown { job.status.failures.append(failure) }
+        job.note(
+            "\(failure.phase.rawValue) \(failure.task), attempt \(failure.attempt) failed: \(failure.message)",
+            time: WallClock.milliseconds
+        )
+    }
+
+    private func failure(_ fault: TaskFault, of attempt: Attempt?, in job: ActiveJob) -> AttemptFailure {
+        guard let attempt else {
+            return AttemptFailure(
+                worker: configuration.workerName,
+                phase: job.status.phase,
+                task: 0,
+                attempt: 1,
+                code: fault.code,
+                message: fault.message
+            )
+        }
+        let first =
+            attempt.item.stage == 0 ? job.planned?.plan.items[attempt.item.index].leaves.lowerBound : nil
+        return AttemptFailure(
+            worker: name(of: attempt.worker),
+            phase: job.phase(ofStage: attempt.item.stage),
+            task: first ?? attempt.item.index,
+            attempt: attempt.number,
+            code: fault.code,
+            message: fault.message
+        )
+    }
+
+    private func commit(_ attempt: Attempt) {
+        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else {
+            return
+        }
+        let item = attempt.item
+        job.outputs[item.stage][item.index] = output
+        job.makers[item] = attempt.worker
+        job.status.counters += output.counters
+        let taskCount = job.taskCount(of: item)
+        job.progress(of: item) { $0.done += taskCount }
+        job.share(of: attempt.worker) { $0.tasksDone += taskCount }
+        if item.stage == 0 { commitMap(item.index, output, by: attempt.worker, of: job) }
+        if item.stage == job.outputs.count - 1 { rememberPart(item.index, output, of: job) }
+    }
+
+    private func commitMap(_ index: Int, _ output: TaskOutput, by worker: WorkerID, of job: ActiveJob) {
+        guard let plan = job.planned?.plan else { return }
+        let item = plan.items[index]
+        let byteCount = plan.byteCount(of: item)
+        job.status.mappedByteCount += byteCount
+        let localTasks = job.localLeafCount(item.leaves, of: worker)
+        job.share(of: worker) { share in
+            share.localTasks += localTasks
+            share.mappedBytes += byteCount
+        }
+        job.mapKeys[index] = plan.key(of: item, lookahead: output.lookaheadCount)
+        guard job.submission.usesRememberedOutputs, let run = output.run else { return }
+        guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else {
+            return
+        }
+        let key = job.mapKeys[index]
+        enqueue(
+            MemoryCandidate(
+                key: key,
+                context: keys.map,
+                output: output,
+                taskCount: item.leaves.count,
+                entryKey: key == item.key ? nil : item.key
+            ),
+            of: job
+        )
+    }
+
+    private func rememberPart(_ partition: Int, _ output: TaskOutput, of job: ActiveJob) {
+        guard job.submission.usesRememberedOutputs, let planned = job.planned else { return }
+        guard job.status.inputByteCount >= RememberingPolicy.minJobByteCount else { return }
+        let runs = job.runsKey ?? TaskKey.sequence(job.mapKeys)
+        job.runsKey = runs
+        let context = planned.keys.reduce
+        let key = TaskKey.reduce(partition: partition, runs: runs, context: context)
+        enqueue(MemoryCandidate(key: key, context: context, output: output, taskCount: 1), of: job)
+    }
+
+    private func withdraw(_ item: WorkItem, of number: JobNumber) {
+        guard let job = active[number], let output = job.outputs[item.stage][item.index] else { return }
+        job.outputs[item.stage][item.index] = nil
+        job.makers[item] = nil
+        job.sharing = .none
+        job.reduceInputs = nil
+        job.runsKey = nil
+        job.recount()
+        let taskCount = job.taskCount(of: item)
+        var wasRemembered = false
+        if item.stage == 0, let plan = job.planned?.plan {
+            wasRemembered = plan.items[item.index].remembered != nil && output.lookaheadCount == 0
+            job.status.mappedByteCount -= plan.byteCount(of: plan.items[item.index])
+            queue.put(.forget([job.mapKeys[item.index]]))
+        }
+        job.progress(of: item) { progress in
+            progress.done -= taskCount
+            if wasRemembered { progress.remembered -= taskCount }
+        }
+        job.note(
+            "\(job.phase(ofStage: item.stage).rawValue) output \(item.index) is lost and made again",
+            time: WallClock.milliseconds
+        )
+    }
+}
+
+// MARK: - Phases of a job
+
+extension JobService {
+    private func plan(_ number: JobNumber) async {
+        guard let job = active[number], !job.isEnding, !isStopping else { return }
+        job.status.state = .running
+        job.status.startedAt = WallClock.milliseconds
+        show(JobService.selfWorker, in: job)
+        job.phaseStart = now
+        let outcome = await planFetchingNodes(job)
+        if case .planned(let planned) = outcome { job.leafHolders = await holders(of: planned.plan) }
+        guard active[number] != nil, !job.isEnding else {
+            if case .planned(let planned) = outcome { await storage.abandon(planned.execution) }
+            return
+        }
+        switch outcome {
+        case .failed(let fault): end(job, .failed(nil, reason: .fault(fault)))
+        case .remembered(let output): adopt(output, for: job)
+        case .planned(let planned): begin(job, planned)
+        }
+    }
+
+    private func begin(_ job: ActiveJob, _ planned: PlannedJob) {
+        let maps = planned.plan.items.map { item in
+            JobShape.Item(
+                weight: UInt64(item.leaves.count),
+                holders: job.holders(of: item.leaves),
+                isDone: item.remembered != nil
+            )
+        }
+        var shape = JobShape(maps: maps, reduces: planned.parts.map { JobShape.Item(isDone: $0 != nil) })
+        // Merges and reduces stay here until the shuffle turns out large.
+        for stage in shape.stages.indices where stage > 0 || job.leafHolders == nil {
+            shape.stages[stage].onlyWorker = JobService.selfWorker
+        }
+        job.adopt(planned, stageCounts: shape.stages.map(\.items.count))
+        job.note(
+            "\(planned.plan.files.count) files, \(planned.plan.leafCount) map tasks in \(maps.count) groups, "
+                + "\(job.status.map.remembered) remembered; \(planned.parts.count) reduces, "
+                + "\(job.status.reduce.remembered) remembered",
+            time: WallClock.milliseconds
+        )
+        for note in planned.notes { job.note(note, time: WallClock.milliseconds) }
+        apply(coordinator.add(job.number, shape, now: now))
+    }
+
+    /// The whole job is remembered.
+    private func adopt(_ output: RememberedOutput, for job: ActiveJob) {
+        job.status.map.total = output.taskCount
+        job.status.map.done = output.taskCount
+        job.status.map.remembered = output.taskCount
+        job.status.reduce.total = job.status.spec.reduceCount
+        job.status.reduce.done = job.status.spec.reduceCount
+        job.status.reduce.remembered = job.status.spec.reduceCount
+        job.status.inputByteCount = output.counters.inputBytes
+        job.status.mappedByteCount = output.counters.inputBytes
+        job.status.counters = output.counters
+        job.status.result = output.root
+        job.note("the result is remembered", time: WallClock.milliseconds)
+        end(job, .succeeded)
+    }
+
+    private func finish(_ number: JobNumber) async {
+        guard let job = active[number], let execution = job.planned?.execution, let last = job.outputs.last
+        else {
+            return
+        }
+        let parts = last.compactMap { $0?.part }
+        let closes = job.memories.isEmpty && !job.isRemembering
+        let outcome = await storage.makeResult(parts, execution, job.status, closing: closes)
+        guard !job.isEnding else { return }
+        switch outcome {
+        case .made(let root):
+            job.isReleased = closes
+            job.status.result = root
+            apply(coordinator.finished(number, now: now))
+        case .failed(let fault):
+            apply(coordinator.finishFailed(number, fault, now: now))
+        }
+    }
+
+    /// Decides the state of a job; `conclude` writes it down and makes it known.
+    func end(_ job: ActiveJob, _ outcome: JobOutcome) {
+        guard !job.isEnding else { return }
+        job.isEnding = true
+        job.planned?.execution.cancel()
+        job.closePhase(now: now)
+        var key: TaskKey?
+        switch outcome {
+        case .succeeded:
+            job.status.state = .succeeded
+            if job.submission.usesRememberedOutputs { key = job.planned?.keys.job }
+        case .cancelled:
+            job.status.state = .cancelled
+            job.status.result = nil
+        case .failed(let attempt, let reason):
+            job.status.state = .failed
+            job.status.result = nil
+            job.status.failure = failure(reason, attempt, job)
+        }
+        job.status.endedAt = WallClock.milliseconds
+        for worker in job.remoteWorkers { queue.put(.cancelRemote(worker, job: job.remoteName, attempt: nil)) }
+        let words = job.status.failure.map { ": \($0.message)" } ?? job.status.result.map { ": \($0)" } ?? ""
+        job.note(job.status.state.rawValue + words, time: WallClock.milliseconds)
+        queue.put(.end(job.number, key))
+    }
+
+    private func failure(_ reason: FailureReason, _ attempt: Attempt?, _ job: ActiveJob) -> AttemptFailure {
+        switch reason {
+        case .fault(let fault): return failure(fault, of: attempt, in: job)
+        case .outputLostTooOften(let item):
+            return AttemptFailure(
+                worker: configuration.workerName,
+                phase: job.phase(ofStage: item.stage),
+                task: item.index,
+                attempt: attempt?.number ?? 1,
+                code: "outputLostTooOften",
+                message: "the output of \(job.phase(ofStage: item.stage).rawValue) \(item.index) was lost "
+                    + "\(CoordinatorLimits.maxOutputLosses + 1) times; check the store with `peerctl repo verify`"
+            )
+        }
+    }
+
+    private func conclude(_ number: JobNumber, resultKey: TaskKey?) async {
+        guard let job = active[number] else { return }
+        if job.status.state != .succeeded { await discard(job) }
+        var remembered: (key: TaskKey, output: RememberedOutput)?
+        if let resultKey, let root = job.status.result {
+            let output = RememberedOutput(
+                root: root,
+                byteCount: 0,
+                taskCount: job.status.map.total,
+                counters: job.status.counters
+            )
+            remembered = (resultKey, output)
+        }
+        do throws(JobServiceError) {
+            try await storage.save(record(of: job), result: remembered)
+        } catch {
+            job.status.notes.append(error.message)
+        }
+        makeKnown(job)
+        if !job.isReleased { await remember(number, job) }
+    }
+
+    private func makeKnown(_ job: ActiveJob) {
+        if configuration.databasePath == nil {
+            ended.append(record(of: job))
+            if ended.count > JobLimits.maxEndedJobs { ended.removeFirst() }
+        }
+        publish(job)
+        for watcher in job.watchers.values { watcher.finish() }
+        for waiter in job.endWaiters { waiter.resume() }
+        job.watchers = [:]
+        job.endWaiters = []
+        drop(job)
+    }
+
+    /// Gives back what a job without a result put into the store.
+    private func discard(_ job: ActiveJob) async {
+        guard let execution = job.planned?.execution, !job.isReleased else { return }
+        job.memories = []
+        guard !job.isRemembering else { return }
+        job.isReleased = true
+        if job.hasRememberedPins {
+            await storage.release(execution)
+        } else {
+            await storage.abandon(execution)
+        }
+    }
+}
+
+// MARK: - Remembering
+
+extension JobService {
+    private func enqueue(_ candidate: MemoryCandidate, of job: ActiveJob) {
+        guard configuration.databasePath != nil else { return }
+        job.memories.append(candidate)
+        if !job.isRemembering {
+            job.isRemembering = true
+            queue.put(.remember(job.number))
+        }
+    }
+
+    private func remember(_ number: JobNumber) async {
+        guard let job = active[number] else { return }
+        await remember(number, job)
+    }
+
+    /// Stores what has gathered, as often as something has; releases the job's lease behind the last when it has ended.
+    private func remember(_ number: JobNumber, _ job: ActiveJob) async {
+        guard let execution = job.planned?.execution else { return }
+        while !job.memories.isEmpty {
+            let batch = job.memories
+            job.memories = []
+            job.hasRememberedPins = true
+            if let complaint = await storage.remember(batch, execution) {
+                job.note(complaint, time: WallClock.milliseconds)
+            }
+        }
+        job.isRemembering = false
+        guard job.isEnding, active[number] == nil, !job.isReleased else { return }
+        job.isReleased = true
+        await storage.release(execution)
+    }
+}
+
+/// Which outputs are worth remembering (docs/scheduling.md).
+enum RememberingPolicy {
+    /// Least input of a map output, in bytes: below it, mapping again costs no more than looking.
+    static let minGroupByteCount: UInt64 = 64 << 10
+    /// Least input of a job whose reduces are remembered, in bytes.
+    static let minJobByteCount: UInt64 = 1 << 20
+    /// A run in memory is stored when its input is at least this many times as long.
+    static let minShrinkage: UInt64 = 4
+
+    /// The run saves more than it costs.
+    static func isWorth(_ run: any RunBytes, inputByteCount: UInt64) -> Bool {
+        guard inputByteCount >= minGroupByteCount else { return false }
+        // A run that is in the store already costs only its room.
+        if run is RemoteRun { return false }
+        if run is StoredRun { return run.byteCount <= inputByteCount }
+        return run.byteCount <= inputByteCount / minShrinkage
+    }
+}

@@ -1,0 +1,271 @@
+import BlockStore
+import Engines
+import MRProtocol
+import Multiformats
+
+/// How the jobs of this node reach other nodes.
+struct JobCluster: Sendable {
+    let exchange: Exchange
+    let fetcher: RunFetcher
+    let inputs: InputFetcher
+
+    init(exchange: Exchange, store: any BlockStore) {
+        self.exchange = exchange
+        fetcher = RunFetcher(store: store, exchange: exchange)
+        inputs = InputFetcher(exchange: exchange)
+    }
+}
+
+/// Another node that works for this one's jobs.
+struct JoinedWorker: Sendable {
+    var worker: any RemoteWorker
+    var slots: Int
+}
+
+// MARK: - Workers that come and go
+
+extension JobService {
+    /// A node offers its slots.
+    func workerJoined(_ worker: any RemoteWorker, slots: Int) {
+        guard !isStopping else { return }
+        let id = workerIDs[worker.peer] ?? WorkerID(workerIDs.count + 1)
+        guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
+        workerIDs[worker.peer] = id
+        workers[id] = JoinedWorker(worker: worker, slots: slots)
+        apply(coordinator.workerJoined(id, slots: slots, now: now))
+    }
+
+    /// A node is gone, with its attempts and with the runs that only it has.
+    func workerLeft(_ peer: PeerID, reason: String) {
+        guard let id = workerIDs[peer], workers.removeValue(forKey: id) != nil else { return }
+        for job in active.values where job.remoteWorkers.contains(id) {
+            job.note("lost worker \(peer): \(reason)", time: WallClock.milliseconds)
+        }
+        apply(coordinator.workerLost(id, now: now))
+    }
+
+    /// Whether a peer works for this node now.
+    func hasWorker(_ peer: PeerID) -> Bool { workerIDs[peer].map { workers[$0] != nil } ?? false }
+
+    func name(of worker: WorkerID) -> String {
+        if worker == JobService.selfWorker { return configuration.workerName }
+        return workerIDs.first { $0.value == worker }?.key.description ?? "worker \(worker.number)"
+    }
+
+    func show(_ worker: WorkerID, in job: ActiveJob) {
+        job.showWorker(worker, name: name(of: worker))
+        if worker != JobService.selfWorker { job.remoteWorkers.insert(worker) }
+    }
+}
+
+// MARK: - Planning
+
+extension JobService {
+    /// Plans a job; inner nodes that are not here are fetched first.
+    func planFetchingNodes(_ job: ActiveJob) async -> PlanOutcome {
+        let uses = job.submission.usesRememberedOutputs
+        // Finer groups for more workers, but no finer than keeps most blocks of a group on one node.
+        let slots = max(configuration.slots, coordinator.slotCount / 2)
+        let outcome = await storage.plan(job.number, job.status, usesMemory: uses, slots: slots)
+        guard case .failed(.blockUnavailable) = outcome, let cluster else { return outcome }
+        job.note("fetching the structure of the inputs", time: WallClock.milliseconds)
+        do throws(TaskFault) {
+            let lease = try await storage.makePlanLease()
+            defer { queue.put(.closeLease(lease)) }
+            try await cluster.inputs.fetchNodes(of: job.status.spec.inputs, into: lease)
+            return await storage.plan(job.number, job.status, usesMemory: uses, slots: slots)
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// Who has which leaves; `nil`: the job stays here, for it is small or nobody else is there.
+    func holders(of plan: MapPlan) async -> [WorkerID: [Bool]]? {
+        guard let cluster else { return nil }
+        let leaves = plan.files.flatMap(\.leaves).map(\.cid)
+        // A store that cannot answer is met again by the attempts.
+        guard let missing = try? await cluster.exchange.reader.missing(among: leaves).missing else { return nil }
+        let isSmall = plan.byteCount < ClusterLimits.localJobByteCount
+        if missing.isEmpty, workers.isEmpty || isSmall { return nil }
+        var holders: [WorkerID: [Bool]] = [:]
+        let absent = Set(missing)
+        holders[JobService.selfWorker] = leaves.map { !absent.contains($0) }
+        await withTaskGroup(of: (WorkerID, [Bool]?).self) { group in
+            for (id, joined) in workers {
+                group.addTask { (id, await joined.worker.have(leaves)) }
+            }
+            for await (id, held) in group where held?.count == leaves.count { holders[id] = held }
+        }
+        return holders
+    }
+}
+
+// MARK: - Attempts here whose inputs are elsewhere
+
+extension JobService {
+    /// Whether leaves of a map attempt, or runs of a reduce, are not here.
+    func needsInputs(_ attempt: Attempt, of job: ActiveJob) -> Bool {
+        guard cluster != nil, let plan = job.planned?.plan else { return false }
+        guard attempt.item.stage == 0 else { return job.runs(for: attempt.item).contains { $0 is RemoteRun } }
+        let leaves = plan.items[attempt.item.index].leaves
+        return job.localLeafCount(leaves, of: JobService.selfWorker) < leaves.count
+    }
+
+    /// Fetches the inputs of an attempt while others run, then gives it to a slot.
+    ///
+    /// What cannot be had is left to the attempt, which meets it again and reports it.
+    func fetchInputs(_ id: AttemptID) async {
+        guard let request = running[id], let cluster, let job = active[request.attempt.job] else { return }
+        switch request.work {
+        case .map(let assignment):
+            let leaves = assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
+            let hints = hints(for: request.attempt.item, of: job)
+            let report = try? await cluster.exchange.ensure(
+                leaves,
+                ingest: request.execution.ingest,
+                options: FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in hints })
+            )
+            if let report {
+                job.share(of: JobService.selfWorker) { share in
+                    share.fetchedBlocks += report.fetchedBlockCount
+                    share.fetchedBytes += report.fetchedByteCount
+                }
+            }
+        case .reduce(let partition, let runs):
+            let remote = runs.compactMap { ($0 as? RemoteRun)?.reference }
+            await cluster.fetcher.prefetch(partition, of: remote, into: request.execution.ingest)
+        case .merge: break
+        }
+        if !execute(request) { attemptEnded(id, .failure(.cancelled)) }
+    }
+
+    /// Peers that are likely to have the leaves of a map item.
+    private func hints(for item: WorkItem, of job: ActiveJob) -> [PeerID] {
+        guard let plan = job.planned?.plan, item.stage == 0 else { return [] }
+        return job.holders(of: plan.items[item.index].leaves).compactMap { workers[$0]?.worker.peer }
+    }
+}
+
+// MARK: - Attempts on other nodes
+
+extension JobService {
+    /// Has a worker execute an attempt, and takes in what it made.
+    func sendAway(_ id: AttemptID) async {
+        guard let request = running[id], let job = active[request.attempt.job], let cluster else { return }
+        guard let worker = workers[request.attempt.worker]?.worker, !request.stop.isSet else {
+            return attemptEnded(id, .failure(.cancelled))
+        }
+        let execution = request.execution
+        do throws(RemoteFailure) {
+            let task = try await remoteTask(request, of: job, host: cluster.exchange.host.localPeer)
+            let output = try await worker.execute(task) { execution.count(bytesRead: $0) }
+            job.share(of: request.attempt.worker) { share in
+                share.fetchedBlocks += output.fetchedBlockCount
+                share.fetchedBytes += output.fetchedByteCount
+            }
+            let (taken, isHere) = try await take(output, from: worker.peer, for: request, of: job, cluster)
+            attemptEnded(id, .success(taken), isRecorded: isHere)
+        } catch {
+            switch error {
+            case .task(let fault): attemptEnded(id, .failure(fault))
+            case .lost(let reason):
+                workerLeft(worker.peer, reason: reason)
+                attemptEnded(id, .failure(.cancelled))
+            }
+        }
+    }
+
+    private func remoteTask(
+        _ request: AttemptRequest,
+        of job: ActiveJob,
+        host: PeerID
+    ) async throws(RemoteFailure) -> RemoteTask {
+        let work: RemoteTask.Work
+        switch request.work {
+        case .map(let assignment): work = .map(assignment)
+        case .reduce(let partition, _):
+            do throws(TaskFault) {
+                work = .reduce(partition: partition, try await sharedRuns(for: request.attempt.item, of: job))
+            } catch {
+                throw .task(error)
+            }
+        case .merge: throw .task(.store("merges are not sent away"))
+        }
+        return RemoteTask(
+            job: job.remoteName,
+            attempt: request.attempt.id.number,
+            spec: job.status.spec.encoded(),
+            work: work,
+            holders: hints(for: request.attempt.item, of: job) + [host]
+        )
+    }
+
+    /// The runs that a reduce reads, as files that the worker can fetch.
+    private func sharedRuns(for item: WorkItem, of job: ActiveJob) async throws(TaskFault) -> [RunReference] {
+        while job.sharing == .running { await withCheckedContinuation { job.shareWaiters.append($0) } }
+        if job.sharing == .none, let execution = job.planned?.execution {
+            job.sharing = .running
+            defer {
+                for waiter in job.shareWaiters { waiter.resume() }
+                job.shareWaiters = []
+            }
+            do throws(TaskFault) {
+                let stage = item.stage - 1
+                let before = job.outputs[stage]
+                let shared = try await storage.share(before.compactMap { $0?.run }, execution)
+                var next = shared.makeIterator()
+                for (index, output) in before.enumerated() where output != nil {
+                    guard let run = next.next(), job.outputs[stage][index]?.run is MemoryRun else { continue }
+                    job.outputs[stage][index]?.file = .run(run)
+                }
+                job.reduceInputs = nil
+                if job.sharing == .running { job.sharing = .done }
+            } catch {
+                job.sharing = .none
+                throw error
+            }
+        }
+        return job.runs(for: item).compactMap { run in
+            guard let root = run.root else { return nil }
+            let holder = (run as? RemoteRun)?.reference.holder ?? cluster?.exchange.host.localPeer
+            return RunReference(root: root, byteCount: run.byteCount, holder: holder)
+        }
+    }
+
+    /// Takes in what a worker made: parts come here, small runs too, large ones stay where they are.
+    private func take(
+        _ output: RemoteOutput,
+        from peer: PeerID,
+        for request: AttemptRequest,
+        of job: ActiveJob,
+        _ cluster: JobCluster
+    ) async throws(RemoteFailure) -> (TaskOutput, isHere: Bool) {
+        let file = RunReference(root: output.root, byteCount: output.byteCount, holder: peer)
+        let execution = request.execution
+        do throws(TaskFault) {
+            if case .reduce = request.work {
+                let part = try await cluster.fetcher.fetchPart(file, into: execution.ingest)
+                return (TaskOutput(file: .part(part), counters: output.counters), true)
+            }
+            let lookahead = output.lookaheadCount
+            let isCopied = job.copiedRunByteCount + output.byteCount <= ClusterLimits.smallShuffleByteCount
+            guard isCopied else {
+                let run = RemoteRun(file, store: storage.store, exchange: cluster.exchange, ingest: execution.ingest)
+                if job.status.spec.reduceCount > 1 {
+                    apply(coordinator.openStage(job.outputs.count - 1, of: job.number, now: now))
+                }
+                return (TaskOutput(file: .run(run), counters: output.counters, lookaheadCount: lookahead), false)
+            }
+            job.copiedRunByteCount += output.byteCount
+            try await cluster.fetcher.fetchRun(
+                file,
+                partitionCount: job.status.spec.reduceCount,
+                into: execution.ingest
+            )
+            let run = StoredRun(root: file.root, byteCount: file.byteCount, store: execution.store)
+            return (TaskOutput(file: .run(run), counters: output.counters, lookaheadCount: lookahead), true)
+        } catch {
+            throw .task(error)
+        }
+    }
+}

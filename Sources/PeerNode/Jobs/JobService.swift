@@ -1,0 +1,384 @@
+public import BlockStore
+import Engines
+import MRProtocol
+import Multiformats
+
+/// Runs MapReduce jobs of this node: takes submissions, plans, schedules, executes and records them.
+///
+/// `run()` owns every task and thread; the other calls may be made from any task, before or while it runs. The same
+/// service serves the daemon and an embedded `peerctl`, which wraps its one job in
+///
+///     await withTaskGroup(of: Void.self) { group in
+///         group.addTask { await service.run() }
+///         let id = try await service.submit(submission)
+///         for await status in try await service.updates(of: id) { show(status) }   // ends with the final status
+///         await service.stop()
+///     }
+///
+/// Decisions are `JobCoordinator`'s; slow work is done by `JobStorage` and the slots of `WorkerPool`. What remains here is
+/// to carry out actions and to keep the status of each job. docs/scheduling.md tells the whole story.
+public actor JobService {
+    /// Work for a child task of `run()`.
+    enum Work: Sendable {
+        case plan(JobNumber)
+        case serve(Slot)
+        case fetchInputs(AttemptID)
+        case sendAway(AttemptID)
+        case cancelRemote(WorkerID, job: UInt64, attempt: UInt64?)
+        case closeLease(Ingest)
+        case finish(JobNumber)
+        case end(JobNumber, TaskKey?)
+        case remember(JobNumber)
+        case forget([TaskKey])
+        case wake(Duration)
+        case tick
+    }
+
+    private let executor = ThreadExecutor()
+    let configuration: JobConfiguration
+    let engines: any JobEngines
+    let storage: JobStorage
+    let pool: WorkerPool
+    let queue = WorkQueue<Work>()
+    private let origin = ContinuousClock.now
+
+    var coordinator = JobCoordinator()
+    var active: [JobNumber: ActiveJob] = [:]
+    var numbers: [JobID: JobNumber] = [:]
+    var running: [AttemptID: AttemptRequest] = [:]
+    var results: [AttemptID: TaskOutput] = [:]
+    /// Ended jobs, kept here only when there is no `jobs.db`.
+    var ended: [JobDatabase.Record] = []
+    /// How this node reaches others; `nil`: it is alone.
+    let cluster: JobCluster?
+    var workers: [WorkerID: JoinedWorker] = [:]
+    var workerIDs: [PeerID: WorkerID] = [:]
+    var isStopping = false
+    var isTicking = false
+    private var jobCount = 0
+    private var nextWatcher = 0
+    private var wakeTime: Duration?
+    private var lastIDTime: Int64 = 0
+
+    /// This node as a worker.
+    static let selfWorker = WorkerID(0)
+    /// Longest name of a job, in UTF-8 bytes.
+    static let maxNameByteCount = 256
+
+    /// Runs on a thread of its own: the coordinator answers at once, however busy the slots are.
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// Makes a service over the node's blocks; nothing is opened or started yet.
+    ///
+    /// - Precondition: `configuration.slots` is 1 … `JobLimits.maxSlots`.
+    public init(store: any BlockStore, configuration: JobConfiguration) {
+        self.init(store: store, configuration: configuration, engines: BuiltInEngines())
+    }
+
+    package init(
+        store: any BlockStore,
+        configuration: JobConfiguration,
+        engines: any JobEngines,
+        exchange: Exchange? = nil
+    ) {
+        precondition(1...JobLimits.maxSlots ~= configuration.slots, "\(configuration.slots) slots")
+        self.configuration = configuration
+        self.engines = engines
+        cluster = exchange.map { JobCluster(exchange: $0, store: store) }
+        storage = JobStorage(store: store, configuration: configuration, engines: engines, exchange: exchange)
+        pool = WorkerPool(slotCount: configuration.slots)
+    }
+
+    /// Time since the service was made.
+    var now: Duration { origin.duration(to: .now) }
+
+    /// Executes jobs until `stop()` is called or the task is cancelled; resumes unfinished ones first when configured.
+    public func run() async {
+        apply(coordinator.workerJoined(JobService.selfWorker, slots: configuration.slots, now: now))
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                if configuration.resumesJobs { await resumeJobs() }
+                while let work = await queue.next() {
+                    if case .serve(let slot) = work {
+                        group.addTask(executorPreference: slot.executor) { await self.serve(slot) }
+                    } else {
+                        group.addTask { await self.perform(work) }
+                    }
+                }
+                stop()
+                group.cancelAll()
+            }
+        } onCancel: {
+            queue.close()
+        }
+        for job in active.values { leave(job) }
+    }
+
+    /// Lets running attempts end early and `run()` return; unfinished jobs can be resumed by the next process.
+    public func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        for request in running.values { request.stop.set() }
+        queue.close()
+    }
+
+    /// Accepts a job: checks functions and arguments, persists it, and queues it.
+    ///
+    /// - Throws: `JobServiceError.invalidJob`, `.tooManyJobs`, `.database`, `.stopped`.
+    public func submit(_ submission: JobSubmission) async throws(JobServiceError) -> JobID {
+        guard !isStopping else { throw JobServiceError(.stopped, "the node is shutting down") }
+        guard active.count < JobLimits.maxActiveJobs else {
+            throw JobServiceError(
+                .tooManyJobs,
+                "\(active.count) jobs are waiting or running; wait for one to end or cancel one"
+            )
+        }
+        try check(submission)
+        let id = makeID()
+        var status = JobStatus(
+            id: id,
+            name: submission.name,
+            spec: submission.spec,
+            specCID: submission.spec.cid
+        )
+        status.submittedAt = WallClock.milliseconds
+        let job = admit(submission, status)
+        if configuration.resumesJobs {
+            do throws(JobServiceError) {
+                try await storage.save(record(of: job))
+            } catch {
+                drop(job)
+                throw error
+            }
+        }
+        queue.put(.plan(job.number))
+        return id
+    }
+
+    /// Every job that is known, newest first; ended ones up to `JobLimits.maxEndedJobs`.
+    public func jobs() async throws(JobServiceError) -> [JobStatus] {
+        let kept = try await storage.jobs() + ended
+        let current = active.values.map { snapshot(of: $0) }
+        let known = Set(current.map(\.id))
+        return (current + kept.map(\.status).filter { !known.contains($0.id) }).sorted { $1.id < $0.id }
+    }
+
+    /// The job's state now, or as it ended.
+    ///
+    /// - Throws: `JobServiceError.unknownJob`.
+    public func status(of id: JobID) async throws(JobServiceError) -> JobStatus {
+        if let job = activeJob(id) { return snapshot(of: job) }
+        return try await endedJob(id).status
+    }
+
+    /// Ends a job without a result; returns when that is recorded.
+    ///
+    /// - Throws: `JobServiceError.unknownJob`, `.jobEnded`.
+    public func cancel(_ id: JobID) async throws(JobServiceError) {
+        guard let job = try await unfinishedJob(id), !job.isEnding else {
+            let status = try await status(of: id)
+            throw JobServiceError(.jobEnded, "job \(id) has ended: \(status.state.rawValue)")
+        }
+        let actions = coordinator.cancel(job.number, now: now)
+        if actions.isEmpty { end(job, .cancelled) } else { apply(actions) }
+        guard active[job.number] != nil else { return }
+        await withCheckedContinuation { job.endWaiters.append($0) }
+    }
+
+    /// The job's log, oldest line first.
+    ///
+    /// - Throws: `JobServiceError.unknownJob`.
+    public func log(of id: JobID) async throws(JobServiceError) -> [JobLogEntry] {
+        if let job = activeJob(id) { return job.log }
+        return try await endedJob(id).log
+    }
+
+    /// The job's status now and after each change (at most ten times a second); the last one is final.
+    ///
+    /// A slow reader misses intermediate states, never the last. Dropping the stream ends the watch. When the service
+    /// stops first, the stream ends without a final status.
+    ///
+    /// - Throws: `JobServiceError.unknownJob`, `.tooManyJobs` over `JobLimits.maxWatchers`.
+    public func updates(of id: JobID) async throws(JobServiceError) -> AsyncStream<JobStatus> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: JobStatus.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        guard let job = try await unfinishedJob(id) else {
+            continuation.yield(try await endedJob(id).status)
+            continuation.finish()
+            return stream
+        }
+        guard job.watchers.count < JobLimits.maxWatchers else {
+            throw JobServiceError(.tooManyJobs, "job \(id) has \(job.watchers.count) watchers already")
+        }
+        let watcher = nextWatcher
+        nextWatcher += 1
+        job.watchers[watcher] = continuation
+        continuation.yield(snapshot(of: job))
+        if !isTicking {
+            isTicking = true
+            queue.put(.tick)
+        }
+        return stream
+    }
+
+    /// Waits for the end of a job.
+    ///
+    /// - Returns: its final status.
+    /// - Throws: `JobServiceError.unknownJob`; `.stopped` when the service stops first.
+    public func end(of id: JobID) async throws(JobServiceError) -> JobStatus {
+        if let job = try await unfinishedJob(id) {
+            await withCheckedContinuation { job.endWaiters.append($0) }
+            if job.status.state.isFinal { return job.status }
+            throw JobServiceError(.stopped, "the node stopped before job \(id) ended")
+        }
+        return try await endedJob(id).status
+    }
+}
+
+// MARK: - Submissions
+
+extension JobService {
+    private func check(_ submission: JobSubmission) throws(JobServiceError) {
+        let spec = submission.spec
+        guard 1...JobSpec.maxReduceCount ~= spec.reduceCount else {
+            throw JobServiceError(
+                .invalidJob,
+                "\(spec.reduceCount) reduces; choose 1 to \(JobSpec.maxReduceCount)"
+            )
+        }
+        guard spec.reduceCount <= JobStorage.maxPartCount else {
+            throw JobServiceError(
+                .invalidJob,
+                "\(spec.reduceCount) reduces need a sharded directory, which cannot be written yet; "
+                    + "choose at most \(JobStorage.maxPartCount)"
+            )
+        }
+        guard !spec.inputs.isEmpty else { throw JobServiceError(.invalidJob, "a job needs an input") }
+        guard spec.recordByteLimit > 0 else {
+            throw JobServiceError(.invalidJob, "the record limit must be positive")
+        }
+        guard submission.name.utf8.count <= JobService.maxNameByteCount else {
+            throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")
+        }
+        do throws(TaskFault) {
+            _ = try engines.make(spec)
+        } catch {
+            throw JobServiceError(.invalidJob, error.message)
+        }
+    }
+
+    private func admit(_ submission: JobSubmission, _ status: JobStatus) -> ActiveJob {
+        jobCount += 1
+        let number = JobNumber(jobCount)
+        let job = ActiveJob(number: number, submission: submission, status: status, now: now)
+        job.note("submitted: \(status.specCID)", time: WallClock.milliseconds)
+        active[number] = job
+        numbers[status.id] = number
+        return job
+    }
+
+    private func resumeJobs() async {
+        await storage.removeStrayPins()
+        let records: [JobDatabase.Record]
+        do throws(JobServiceError) { records = try await storage.unfinishedJobs() } catch { return }
+        for record in records { resume(record) }
+    }
+
+    /// Takes up a job that another process left unfinished.
+    private func resume(_ record: JobDatabase.Record) {
+        guard numbers[record.status.id] == nil, active.count < JobLimits.maxActiveJobs else { return }
+        let kept = record.status
+        var status = JobStatus(id: kept.id, name: kept.name, spec: kept.spec, specCID: kept.specCID)
+        status.submittedAt = kept.submittedAt
+        let submission = JobSubmission(
+            spec: kept.spec,
+            name: kept.name,
+            usesRememberedOutputs: record.usesRememberedOutputs
+        )
+        let job = admit(submission, status)
+        job.log = record.log
+        job.note("resumed after a restart", time: WallClock.milliseconds)
+        queue.put(.plan(job.number))
+    }
+
+    /// The job if it has not ended; one that `run()` is about to resume is resumed now.
+    private func unfinishedJob(_ id: JobID) async throws(JobServiceError) -> ActiveJob? {
+        if let job = activeJob(id) { return job }
+        guard configuration.resumesJobs, !isStopping else { return nil }
+        if let record = try await storage.job(id), !record.status.state.isFinal { resume(record) }
+        return activeJob(id)
+    }
+
+    /// Times first, so that ids sort by submission.
+    private func makeID() -> JobID {
+        lastIDTime = max(lastIDTime + 1, WallClock.milliseconds)
+        return JobID(milliseconds: lastIDTime, randomness: UInt32.random(in: 0...UInt32.max))
+    }
+
+    func activeJob(_ id: JobID) -> ActiveJob? { numbers[id].flatMap { active[$0] } }
+
+    private func endedJob(_ id: JobID) async throws(JobServiceError) -> JobDatabase.Record {
+        if let record = ended.first(where: { $0.status.id == id }) { return record }
+        if let record = try await storage.job(id) { return record }
+        throw JobServiceError(.unknownJob, "there is no job \(id); `peerctl jobs` lists them")
+    }
+
+    func record(of job: ActiveJob) -> JobDatabase.Record {
+        JobDatabase.Record(
+            status: job.status,
+            usesRememberedOutputs: job.submission.usesRememberedOutputs,
+            log: job.log
+        )
+    }
+
+    func drop(_ job: ActiveJob) {
+        active[job.number] = nil
+        numbers[job.status.id] = nil
+    }
+
+    /// The service stops before the job has ended.
+    private func leave(_ job: ActiveJob) {
+        for watcher in job.watchers.values { watcher.finish() }
+        for waiter in job.endWaiters { waiter.resume() }
+        job.endWaiters = []
+    }
+}
+
+// MARK: - Time
+
+extension JobService {
+    /// Asks to be woken for the coordinator's next deadline.
+    func scheduleWake() {
+        guard let deadline = coordinator.nextDeadline(after: now), !isStopping else { return }
+        if let wakeTime, wakeTime <= deadline { return }
+        wakeTime = deadline
+        queue.put(.wake(deadline))
+    }
+
+    func wake(at time: Duration) async {
+        // A cancelled sleep means that the service stops: nothing is due any more.
+        guard (try? await Task.sleep(for: max(.zero, time - now))) != nil, !isStopping else { return }
+        wakeTime = nil
+        apply(coordinator.deadlineReached(now: now))
+    }
+
+    /// Shows watchers what has changed, ten times a second while there are any.
+    func tick() async {
+        while !isStopping, active.values.contains(where: { !$0.watchers.isEmpty }) {
+            guard (try? await Task.sleep(for: JobService.publishInterval)) != nil else { break }
+            for job in active.values where !job.watchers.isEmpty { publish(job) }
+        }
+        isTicking = false
+    }
+
+    static let publishInterval = Duration.milliseconds(100)
+
+    func publish(_ job: ActiveJob) {
+        let status = snapshot(of: job)
+        for (number, watcher) in job.watchers {
+            if case .terminated = watcher.yield(status) { job.watchers[number] = nil }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import MRProtocol
+
+extension TaskFault {
+    /// Stable name of the kind of fault.
+    var code: String {
+        switch self {
+        case .recordTooLong: "recordTooLong"
+        case .blockUnavailable: "blockUnavailable"
+        case .mapOutputUnavailable: "mapOutputUnavailable"
+        case .malformedMapOutput: "malformedMapOutput"
+        case .argument: "argument"
+        case .function: "function"
+        case .malformedInput: "malformedInput"
+        case .malformedValue: "malformedValue"
+        case .store: "store"
+        case .cancelled: "cancelled"
+        }
+    }
+
+    /// One line: what failed, where, and what to do if something can be done.
+    package var message: String {
+        switch self {
+        case .recordTooLong(let file, let offset, let limit):
+            "a record of \(file) at byte \(offset) is longer than \(limit) bytes; raise the limit or skip long records"
+        case .blockUnavailable(let cid, let file, let offset, let reason):
+            "block \(cid) of \(file) at byte \(offset) cannot be read: \(reason)"
+        case .mapOutputUnavailable(let cid, let reason): "map output \(cid) cannot be read: \(reason)"
+        case .malformedMapOutput(let index, let reason):
+            "map output number \(index) is not a run file: \(reason)"
+        case .argument(let name, let reason): "argument \(name): \(reason)"
+        case .function(let name, let file, let offset, let reason):
+            "\(name) failed on the record of \(file) at byte \(offset): \(reason)"
+        case .malformedInput(let file, let offset, let reason): "\(file) at byte \(offset): \(reason)"
+        case .malformedValue(let key, let reason):
+            "a value of key \"\(String(decoding: key.prefix(100), as: UTF8.self))\": \(reason)"
+        case .store(let reason): reason
+        case .cancelled: "cancelled"
+        }
+    }
+}

@@ -1,0 +1,54 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// The daemon's log: one line an event on stderr, `time level message key=value …`.
+public final class Log: Sendable {
+    private let level: LogLevel
+    private let lock = Mutex(())
+
+    /// Logs events up to `level`.
+    public init(level: LogLevel) { self.level = level }
+
+    /// Writes one event.
+    public func callAsFunction(_ level: LogLevel, _ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+        guard level <= self.level else { return }
+        var line = "\(Log.timestamp()) \(level.rawValue) \(message)"
+        for (name, value) in fields { line += " \(name)=\(Log.quoted(value))" }
+        line += "\n"
+        lock.withLock { _ in
+            _ = line.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+        }
+    }
+
+    /// Values with spaces, quotes, control characters or nothing in them stand in quotes, so that a line stays one.
+    static func quoted(_ value: String) -> String {
+        let isPlain = !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != UInt8(ascii: "\"") && $0 != 127 }
+        guard !isPlain else { return value }
+        var text = "\""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": text += "\\\(scalar)"
+            case "\n": text += "\\n"
+            default: text += scalar.value < 32 || scalar.value == 127 ? "?" : String(scalar)
+            }
+        }
+        return text + "\""
+    }
+
+    /// UTC, to the millisecond: `2026-01-31T08:15:00.123Z`.
+    static func timestamp() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var parts = tm()
+        gmtime_r(&now.tv_sec, &parts)
+        func padded(_ number: Int, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(width - digits.count, 0)) + digits
+        }
+        let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map { padded($0, 2) }
+        let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)].map { padded($0, 2) }
+        let milliseconds = padded(Int(now.tv_nsec) / 1_000_000, 3)
+        return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(milliseconds)Z"
+    }
+}

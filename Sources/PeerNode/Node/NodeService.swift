@@ -1,0 +1,102 @@
+public import Multiformats
+
+/// Takes bytes in order; may block its thread, and throws to stop what produces them.
+public typealias ByteSink = @Sendable (UnsafeRawBufferPointer) throws -> Void
+
+/// Everything that a user of a node can ask of it.
+///
+/// Two conform: `LocalNode` does the work on a home that this process has open, `RemoteNode` asks the daemon that has
+/// it open. The daemon answers by calling its `LocalNode`, so a command means the same either way.
+///
+/// Every call throws `NodeError`.
+public protocol NodeService: Sendable {
+    // MARK: Adding
+
+    /// Starts an add; what it stores is kept until `finishAdd` or `abandonAdd`.
+    ///
+    /// - Parameter onlyHash: compute CIDs and store nothing.
+    func beginAdd(onlyHash: Bool) async throws -> AddSession
+    /// Chunks and stores one file.
+    func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode
+    /// Stores a directory of nodes that this session added; entries in any order.
+    func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode
+    /// Stores a symbolic link.
+    func addSymlink(target: String, in session: AddSession) async throws -> AddedNode
+    /// Pins the roots, makes everything durable, and ends the session.
+    func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws
+    /// Ends the session; what it stored and nobody else wants can be collected.
+    func abandonAdd(_ session: AddSession) async throws
+
+    // MARK: Reading
+
+    /// Follows a path to what it names.
+    func resolve(_ path: ContentPath) async throws -> ContentInfo
+    /// Entries of a directory, by name; for a file the file itself, without a name.
+    func list(_ path: ContentPath) async throws -> [ContentEntry]
+    /// Gives the bytes of a file from `offset` on, at most `length`.
+    func read(_ path: ContentPath, offset: UInt64, length: UInt64?, into sink: @escaping ByteSink) async throws
+
+    // MARK: Blocks and DAGs
+
+    /// The verified bytes of a block.
+    func block(_ cid: CID) async throws -> [UInt8]
+    /// Stores one block of a codec.
+    func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo
+    /// A block's length.
+    func blockInfo(_ cid: CID) async throws -> BlockInfo
+    /// Removes a block that no pin needs.
+    func removeBlock(_ cid: CID) async throws
+    /// Gives a CARv1 of everything under `cid`, depth first.
+    func exportCAR(_ cid: CID, into sink: @escaping ByteSink) async throws
+    /// Stores a whole CAR or nothing of it.
+    func importCAR(_ source: any ByteSource, pinsRoots: Bool) async throws -> ImportReport
+    /// Counts the distinct blocks under `cid`.
+    func dagStatistics(_ cid: CID) async throws -> DAGStatistics
+
+    // MARK: Pins and the repository
+
+    /// Pins a DAG that is wholly here under a name; pinning it again changes the name.
+    func addPin(_ cid: CID, name: String) async throws
+    /// Removes the pins of a root.
+    func removePin(_ cid: CID) async throws
+    /// Pinned roots.
+    func pins() async throws -> [PinInfo]
+    /// What the store holds.
+    func repositoryStatistics() async throws -> RepositoryStatistics
+    /// Removes what no pin, add or job needs, in short batches; `removed` gets each CID.
+    func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport
+    /// Reads and checks every block.
+    func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport
+
+    // MARK: Jobs
+
+    /// Checks, records and queues a job.
+    func submit(_ submission: JobSubmission) async throws -> JobID
+    /// Every known job, newest first.
+    func jobs() async throws -> [JobStatus]
+    /// One job as it is now.
+    func job(_ id: JobID) async throws -> JobStatus
+    /// Calls `update` with the job's status now and after changes until it has ended.
+    ///
+    /// - Returns: the final status.
+    func watchJob(_ id: JobID, update: @escaping @Sendable (JobStatus) throws -> Void) async throws -> JobStatus
+    /// Ends a job without a result.
+    func cancelJob(_ id: JobID) async throws
+    /// The job's log, oldest line first.
+    func jobLog(_ id: JobID) async throws -> [JobLogEntry]
+
+    // MARK: The node
+
+    /// Who the node is.
+    func identity() async throws -> NodeIdentity
+    /// What the node is doing.
+    func status() async throws -> NodeStatus
+    /// Other nodes that it knows.
+    func peers() async throws -> [PeerInfo]
+    /// Connects to a multiaddr; gives the peer's id.
+    func connect(_ address: String) async throws -> String
+    /// Closes the connections to a peer.
+    func disconnect(_ peer: String) async throws
+    /// Measures one round trip, in milliseconds.
+    func ping(_ peer: String) async throws -> Double
+}

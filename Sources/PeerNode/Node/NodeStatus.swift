@@ -1,0 +1,81 @@
+/// Who a node is.
+public struct NodeIdentity: Hashable, Sendable {
+    /// `12D3KooW…`.
+    public var peerID: String
+    /// Addresses it listens on, each ending in `/p2p/…`.
+    public var addresses: [String]
+    /// Program and version.
+    public var agent: String
+    /// Protocols it speaks.
+    public var protocols: [String]
+
+    /// Describes a node.
+    public init(peerID: String, addresses: [String], agent: String, protocols: [String]) {
+        self.peerID = peerID
+        self.addresses = addresses
+        self.agent = agent
+        self.protocols = protocols
+    }
+}
+
+/// What a node is doing, at a glance.
+public struct NodeStatus: Hashable, Sendable {
+    public var identity: NodeIdentity
+    /// Whether a daemon answered, or this process alone.
+    public var isDaemon: Bool
+    /// Milliseconds since 1970 when the node was started.
+    public var startedAt: Int64
+    public var repository: RepositoryStatistics
+    /// Attempts that may run at once.
+    public var slotCount: Int
+    public var peers: [PeerInfo]
+    /// Unfinished jobs, newest first.
+    public var activeJobs: [JobStatus]
+
+    /// Describes a node.
+    public init(
+        identity: NodeIdentity,
+        isDaemon: Bool,
+        startedAt: Int64,
+        repository: RepositoryStatistics,
+        slotCount: Int,
+        peers: [PeerInfo],
+        activeJobs: [JobStatus]
+    ) {
+        self.identity = identity
+        self.isDaemon = isDaemon
+        self.startedAt = startedAt
+        self.repository = repository
+        self.slotCount = slotCount
+        self.peers = peers
+        self.activeJobs = activeJobs
+    }
+}
+
+/// Another node that this one knows.
+public struct PeerInfo: Hashable, Sendable {
+    public var peerID: String
+    public var address: String
+    /// `connected`, `alive`, `suspect`, `dead`.
+    public var state: String
+    public var roundTripMilliseconds: Double?
+    public var agent: String
+    public var slotCount: Int?
+
+    /// Describes a peer.
+    public init(
+        peerID: String,
+        address: String,
+        state: String,
+        roundTripMilliseconds: Double? = nil,
+        agent: String = "",
+        slotCount: Int? = nil
+    ) {
+        self.peerID = peerID
+        self.address = address
+        self.state = state
+        self.roundTripMilliseconds = roundTripMilliseconds
+        self.agent = agent
+        self.slotCount = slotCount
+    }
+}

@@ -1,0 +1,227 @@
+import MRProtocol
+import Multiformats
+import Testing
+
+@Suite("Coordinator")
+struct JobCoordinatorTests {
+    private let job = JobNumber(1)
+    private let here = WorkerID(0)
+    private let there = WorkerID(1)
+
+    private func shape(maps: Int, reduces: Int = 1) -> JobShape {
+        JobShape(
+            maps: Array(repeating: JobShape.Item(), count: maps),
+            reduces: Array(repeating: JobShape.Item(), count: reduces)
+        )
+    }
+
+    private func starts(_ actions: [CoordinatorAction]) -> [Attempt] {
+        actions.compactMap { if case .start(let attempt) = $0 { attempt } else { nil } }
+    }
+
+    private let transient = TaskFault.store("disk")
+
+    @Test func oneMapOneReduce() {
+        var machine = JobCoordinator()
+        #expect(machine.workerJoined(here, slots: 1, now: .zero).isEmpty)
+        let map = Attempt(
+            id: AttemptID(1),
+            job: job,
+            item: WorkItem(stage: 0, index: 0),
+            worker: here,
+            number: 1,
+            isLocal: false
+        )
+        let reduce = Attempt(
+            id: AttemptID(2),
+            job: job,
+            item: WorkItem(stage: 1, index: 0),
+            worker: here,
+            number: 1,
+            isLocal: false
+        )
+        #expect(machine.add(job, shape(maps: 1), now: .zero) == [.start(map)])
+        #expect(
+            machine.attemptSucceeded(map.id, isRecorded: true, now: .zero) == [.commit(map), .start(reduce)]
+        )
+        #expect(
+            machine.attemptSucceeded(reduce.id, isRecorded: true, now: .zero) == [
+                .commit(reduce), .finish(job),
+            ]
+        )
+        #expect(machine.finished(job, now: .zero) == [.end(job, .succeeded)])
+    }
+
+    @Test func everythingRememberedOnlyFinishes() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        let shape = JobShape(maps: [.init(), .init()], reduces: [.init(isDone: true)])
+        #expect(machine.add(job, shape, now: .zero) == [.finish(job)])
+    }
+
+    @Test func workersGetTwoAttemptsASlotAndHoldersComeFirst() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let maps = (0..<8).map { JobShape.Item(holders: [$0 < 4 ? there : here]) }
+        let given = starts(machine.add(job, JobShape(maps: maps, reduces: [.init()]), now: .zero))
+        #expect(given.count == 4)
+        #expect(!given.contains { !$0.isLocal })
+        #expect(Set(given.filter { $0.worker == here }.map(\.item.index)) == [4, 5])
+    }
+
+    @Test func largestItemsGoFirst() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 2, now: .zero)
+        let maps = [3, 9, 1, 9].map { JobShape.Item(weight: $0) }
+        let given = starts(machine.add(job, JobShape(maps: maps, reduces: [.init()]), now: .zero))
+        #expect(given.map(\.item.index) == [1, 3, 0, 2])
+    }
+
+    @Test func fourthFailureEndsTheJobWithThatAttempt() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var now = Duration.zero
+        var actions = machine.add(job, shape(maps: 1), now: now)
+        for number in 1...4 {
+            let attempt = starts(actions)[0]
+            #expect(attempt.number == number)
+            actions = machine.attemptFailed(attempt.id, transient, randomness: 0, now: now)
+            if number == 4 {
+                #expect(actions == [.end(job, .failed(attempt, reason: .fault(transient)))])
+                return
+            }
+            #expect(actions.isEmpty)
+            guard let deadline = machine.nextDeadline(after: now) else {
+                return #expect(Bool(false), "no deadline")
+            }
+            now = deadline
+            actions = machine.deadlineReached(now: now)
+        }
+    }
+
+    @Test(arguments: [
+        (UInt64(0), [50, 100, 200]), (UInt64.max, [100, 200, 400]),
+    ])
+    func backoffDoublesBetweenHalfAndWhole(randomness: UInt64, milliseconds: [Int]) {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var now = Duration.zero
+        var actions = machine.add(job, shape(maps: 1), now: now)
+        for expected in milliseconds {
+            _ = machine.attemptFailed(starts(actions)[0].id, transient, randomness: randomness, now: now)
+            let wait = (machine.nextDeadline(after: now) ?? .zero) - now
+            #expect(abs(wait / .milliseconds(1) - Double(expected)) < 0.01)
+            now += wait
+            actions = machine.deadlineReached(now: now)
+        }
+    }
+
+    @Test(arguments: [
+        TaskFault.recordTooLong(file: "a", offset: 1, limit: 2), .argument(name: "n", reason: ""),
+        .malformedValue(key: [1], reason: ""), .malformedInput(file: "a", offset: 0, reason: ""),
+        .function(name: "grep", file: "a", offset: 0, reason: ""),
+        .blockUnavailable(CID.of([1], codec: .raw), file: "a", offset: 0, reason: ""),
+    ])
+    func whatCannotChangeFailsAtOnce(fault: TaskFault) {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        let attempt = starts(machine.add(job, shape(maps: 1), now: .zero))[0]
+        #expect(
+            machine.attemptFailed(attempt.id, fault, randomness: 0, now: .zero)
+                == [.end(job, .failed(attempt, reason: .fault(fault)))]
+        )
+    }
+
+    @Test func blockMissingOnOneWorkerIsTriedOnTheOther() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let fault = TaskFault.blockUnavailable(CID.of([1], codec: .raw), file: "a", offset: 0, reason: "")
+        let first = starts(machine.add(job, shape(maps: 1), now: .zero))[0]
+        #expect(machine.attemptFailed(first.id, fault, randomness: 0, now: .zero).isEmpty)
+        let second = starts(machine.deadlineReached(now: .seconds(1)))[0]
+        #expect(second.worker != first.worker)
+        #expect(
+            machine.attemptFailed(second.id, fault, randomness: 0, now: .seconds(1))
+                == [.end(job, .failed(second, reason: .fault(fault)))]
+        )
+    }
+
+    @Test func lostWorkerGivesBackAttemptsAndOutputs() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        _ = machine.attemptSucceeded(given[0].id, isRecorded: false, now: .zero)
+        #expect(machine.workerLost(there, now: .zero) == [.withdraw(job, given[0].item)])
+        let again = starts(machine.workerJoined(here, slots: 1, now: .zero))
+        #expect(Set(again.map(\.item.index)) == [0, 1])
+    }
+
+    @Test func recordedOutputsSurviveTheirWorker() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        _ = machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero)
+        #expect(machine.workerLost(there, now: .zero).isEmpty)
+        #expect(starts(machine.workerJoined(here, slots: 1, now: .zero)).map(\.item) == [given[1].item])
+    }
+
+    @Test func reduceThatCannotReadAMapMakesItAgain() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        let map = starts(machine.add(job, shape(maps: 1), now: .zero))[0]
+        let reduce = starts(machine.attemptSucceeded(map.id, isRecorded: true, now: .zero))[0]
+        let fault = TaskFault.malformedMapOutput(runIndex: 0, reason: "")
+        let actions = machine.attemptFailed(reduce.id, fault, lostInputs: [0], randomness: 0, now: .zero)
+        #expect(actions.first == .withdraw(job, map.item))
+        #expect(starts(actions).map(\.item) == [map.item])
+    }
+
+    @Test func outputLostAgainAndAgainEndsTheJob() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var map = starts(machine.add(job, shape(maps: 1), now: .zero))[0]
+        let fault = TaskFault.malformedMapOutput(runIndex: 0, reason: "")
+        for loss in 1...5 {
+            let reduce = starts(machine.attemptSucceeded(map.id, isRecorded: true, now: .zero))[0]
+            let actions = machine.attemptFailed(reduce.id, fault, lostInputs: [0], randomness: 0, now: .zero)
+            guard loss == 5 else {
+                map = starts(actions)[0]
+                continue
+            }
+            #expect(actions == [.end(job, .failed(reduce, reason: .outputLostTooOften(map.item)))])
+        }
+    }
+
+    @Test func jobsShareSlots() {
+        var machine = JobCoordinator()
+        let other = JobNumber(2)
+        _ = machine.workerJoined(here, slots: 2, now: .zero)
+        let first = starts(machine.add(job, shape(maps: 100), now: .zero))
+        _ = machine.add(other, shape(maps: 100), now: .zero)
+        var counts: [JobNumber: Int] = [:]
+        var queue = first
+        for _ in 0..<60 {
+            let attempt = queue.removeFirst()
+            let next = starts(machine.attemptSucceeded(attempt.id, isRecorded: true, now: .zero))
+            for attempt in next { counts[attempt.job, default: 0] += 1 }
+            queue += next
+        }
+        #expect(abs(counts[job, default: 0] - counts[other, default: 0]) <= 4, "\(counts)")
+    }
+
+    @Test func cancelStopsWhatRunsAndLateResultsAreDropped() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        #expect(machine.cancel(job, now: .zero) == given.map { .stop($0) } + [.end(job, .cancelled)])
+        #expect(machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero) == [.discard(given[0])])
+        #expect(machine.cancel(job, now: .zero).isEmpty)
+    }
+
+    @Test func manyRunsAreMergedBeforeTheReduce() {
+        let shape = JobShape(maps: Array(repeating: .init(), count: 513), reduces: [.init()])
+        #expect(shape.stages.map(\.items.count) == [513, 9, 1])
+    }
+}

@@ -1,0 +1,296 @@
+import BlockStore
+import LibP2P
+import Multiformats
+import PeerNode
+import Synchronization
+import Testing
+
+@Suite("Exchange: peers that lie, stall or leave, and callers that give up", .timeLimit(.minutes(1)))
+struct ExchangeFaultTests {
+    private let bytes = noise(20_000, seed: 21)
+    private var cid: CID { CID.of(bytes, codec: .raw) }
+
+    @Test("a block that nobody has ends in an error that names it and counts who was asked")
+    func nobodyHas() async throws {
+        try await withNodes(3, clock: fastClock(50)) { _, nodes in
+            let error = await #expect(throws: ExchangeError.self) { try await nodes[0].exchange.block(cid) }
+            #expect(error?.code == .unavailable)
+            #expect(error?.cid == cid)
+            #expect(error?.askedPeerCount == 2)
+            #expect(
+                error?.message == "no connected peer has \(cid): 2 peers were asked, 30 s without an answer"
+            )
+            #expect(await nodes[0].exchange.status().wantCount == 0)
+        }
+    }
+
+    @Test("without any peer the error says so")
+    func noPeers() async throws {
+        try await withNodes(1, clock: fastClock(100)) { _, nodes in
+            let error = await #expect(throws: ExchangeError.self) { try await nodes[0].exchange.block(cid) }
+            #expect(error?.code == .noPeers)
+        }
+    }
+
+    @Test("after two seconds of waiting the caller is told for what, again and again")
+    func notices() async throws {
+        try await withNodes(2, clock: fastClock(50)) { _, nodes in
+            let waits = Mutex<[FetchWait]>([])
+            let options = FetchOptions(
+                patience: .seconds(10),
+                onEvent: { event in
+                    if case .waiting(let wait) = event { waits.withLock { $0.append(wait) } }
+                }
+            )
+            await #expect(throws: ExchangeError.self) {
+                try await nodes[0].exchange.block(cid, options: options)
+            }
+            let told = waits.withLock { $0 }
+            #expect(told.count >= 2)
+            #expect(told.first?.cid == cid)
+            #expect(told.first?.missingCount == 1)
+            #expect(told.first?.peerCount == 1)
+            #expect(told.allSatisfy { $0.waited >= .seconds(2) })
+        }
+    }
+
+    @Test(
+        "a peer that sends wrong bytes is asked no more, and an honest one gives the block",
+        arguments: [1, 50]
+    )
+    func liar(blockCount: Int) async throws {
+        try await withNodes(2) { network, nodes in
+            let cids = try nodes[1].put((0..<blockCount).map { noise(20_000, seed: UInt64($0) + 1) })
+            let liar = await ScriptedPeer(9, in: network) { message, reply in
+                let wanted = message.cids(.block)
+                if !wanted.isEmpty { try await reply(.blocks(wanted.map { ($0, noise(500, seed: 99)) })) }
+                let asked = message.cids(.have)
+                if !asked.isEmpty { try await reply(.presences(asked, isHeld: true)) }
+            }
+            try await with(liar, connectedTo: nodes[0]) {
+                let hinted = FetchOptions(holders: { _ in [liar.host.localPeer] })
+                let report = try await nodes[0].exchange.ensure(
+                    cids,
+                    ingest: nodes[0].store.makeIngest(),
+                    options: hinted
+                )
+                #expect(report.fetchedBlockCount == blockCount)
+                let status = await nodes[0].exchange.status()
+                #expect(status.distrustedPeerCount == 1)
+                #expect(status.unwantedBlockCount >= 1)
+                for cid in cids { #expect(try nodes[0].store.block(cid).count == 20_000) }
+            }
+        }
+    }
+
+    @Test("a peer that says HAVE and then nothing is passed over for one that answers")
+    func silent() async throws {
+        try await withNodes(2, clock: fastClock(50)) { network, nodes in
+            let cid = try nodes[1].put([bytes])[0]
+            let silent = await ScriptedPeer(9, in: network) { message, reply in
+                let asked = message.cids(.have)
+                if !asked.isEmpty { try await reply(.presences(asked, isHeld: true)) }
+            }
+            try await with(silent, connectedTo: nodes[0]) {
+                let hinted = FetchOptions(holders: { _ in [silent.host.localPeer] })
+                let fetched = try await nodes[0].exchange.block(cid, options: hinted)
+                #expect(fetched == bytes)
+            }
+        }
+    }
+
+    @Test("a holder that leaves in the middle of a transfer is replaced by the other")
+    func leaver() async throws {
+        try await withNodes(3) { network, nodes in
+            let file = noise(4_000_000, seed: 31)
+            let root = try nodes[1].addFile(file, chunkByteCount: 20_000)
+            _ = try nodes[2].addFile(file, chunkByteCount: 20_000)
+            let (progress, made) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingNewest(1))
+            let options = FetchOptions(onEvent: { event in
+                if case .stored(let count, _) = event, count > 20 { made.yield(count) }
+            })
+            async let report = nodes[0].exchange.fetchDAG(
+                root,
+                ingest: nodes[0].store.makeIngest(),
+                options: options
+            )
+            for await _ in progress { break }
+            await network.remove(nodes[1].id)
+            #expect(try await report.fetchedBlockCount == 203)  // 200 leaves, 2 nodes, 1 root
+            #expect(try read(root, in: nodes[0].store) == file)
+        }
+    }
+
+    @Test("a block pushed by a peer that nobody asked is dropped and counted")
+    func unasked() async throws {
+        try await withNodes(1) { network, nodes in
+            let pusher = await ScriptedPeer(9, in: network) { _, _ in }
+            try await with(pusher, connectedTo: nodes[0]) {
+                let stream = try await pusher.host.openStream(
+                    to: nodes[0].id,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
+                try await stream.write(BitswapMessage.blocks([(cid, bytes)]).delimitedBytes)
+                while await nodes[0].exchange.status().unwantedBlockCount == 0 { await Task.yield() }
+                #expect(!nodes[0].store.contains(cid.multihash))
+            }
+        }
+    }
+
+    @Test(
+        "bytes that are no message end their stream only",
+        arguments: [
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],  // a length without end
+            [0x81, 0x80, 0x80, 0x02],  // 4 MiB and one byte
+            [0x02, 0x0a, 0x05],  // a field longer than its message
+        ]
+    )
+    func badMessage(garbage: [UInt8]) async throws {
+        try await withNodes(1) { network, nodes in
+            let cid = try nodes[0].put([bytes])[0]
+            let answers = Mutex<[BitswapMessage]>([])
+            let peer = await ScriptedPeer(9, in: network) { message, _ in
+                answers.withLock { $0.append(message) }
+            }
+            try await with(peer, connectedTo: nodes[0]) {
+                let bad = try await peer.host.openStream(
+                    to: nodes[0].id,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
+                try await bad.write(garbage)
+                await #expect(throws: (any Error).self) { while try await bad.read(atMost: 100) != nil {} }
+                #expect(await nodes[0].exchange.status().badMessageCount == 1)
+
+                let good = try await peer.host.openStream(
+                    to: nodes[0].id,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
+                var message = BitswapMessage()
+                message.wants = [BitswapMessage.Want(cid, kind: .block)]
+                try await good.write(message.delimitedBytes)
+                while answers.withLock({ $0.isEmpty }) { await Task.yield() }
+                #expect(answers.withLock { $0.first?.blocks.first?.verifiedCID() } == cid)
+            }
+        }
+    }
+
+    @Test("answers on the stream that wants went out on are read too, as py-libp2p sends them")
+    func answersOnWantStream() async throws {
+        try await withNodes(1) { network, nodes in
+            let peer = await ScriptedPeer(9, in: network, onInboundStream: true) {
+                [bytes, cid] message, reply in
+                if !message.cids(.have).isEmpty || !message.cids(.block).isEmpty {
+                    try await reply(.blocks([(cid, bytes)]))
+                }
+            }
+            try await with(peer, connectedTo: nodes[0]) {
+                let fetched = try await nodes[0].exchange.block(cid)
+                #expect(fetched == bytes)
+            }
+        }
+    }
+
+    @Test("a cancelled caller gets an error, and its wants are withdrawn")
+    func cancellation() async throws {
+        try await withNodes(2) { _, nodes in
+            let fetching = Task { try await nodes[0].exchange.block(cid) }
+            while await nodes[0].exchange.status().wantCount == 0 { await Task.yield() }
+            fetching.cancel()
+            let error = await #expect(throws: ExchangeError.self) { try await fetching.value }
+            #expect(error?.code == .cancelled)
+            #expect(await nodes[0].exchange.status().wantCount == 0)
+        }
+    }
+
+    @Test("a thread that reads a block nobody sends is freed when its reader is cancelled")
+    func cancelledReader() async throws {
+        try await withNodes(2) { _, nodes in
+            let reading = Task {
+                try await nodes[0].exchange.reading(cid, in: nodes[0].store) { store in try store.block(cid) }
+            }
+            while await nodes[0].exchange.status().wantCount == 0 { await Task.yield() }
+            reading.cancel()
+            let error = await #expect(throws: BlockStoreError.self) { try await reading.value }
+            #expect(error?.code == .notFound)
+        }
+    }
+
+    @Test("when the exchange stops, fetches end with an error")
+    func stopped() async throws {
+        try await withNodes(2) { _, nodes in
+            let fetching = Task { try await nodes[0].exchange.block(cid) }
+            while await nodes[0].exchange.status().wantCount == 0 { await Task.yield() }
+            nodes[0].exchange.stop()
+            let error = await #expect(throws: ExchangeError.self) { try await fetching.value }
+            #expect(error?.code == .stopped)
+        }
+    }
+
+    @Test("wants in flight stay within the window however many blocks are missing")
+    func boundedWindow() async throws {
+        try await withNodes(1) { network, nodes in
+            let cids = (0..<2000).map { CID.of(noise(100, seed: $0 + 1), codec: .raw) }
+            let silent = await ScriptedPeer(9, in: network) { _, _ in }
+            try await with(silent, connectedTo: nodes[0]) {
+                let fetching = Task {
+                    try await nodes[0].exchange.ensure(cids, ingest: nodes[0].store.makeIngest())
+                }
+                while await nodes[0].exchange.status().wantCount < 64 { await Task.yield() }
+                for _ in 0..<1000 { #expect(await nodes[0].exchange.status().wantCount == 64) }
+                fetching.cancel()
+                await #expect(throws: ExchangeError.self) { try await fetching.value }
+            }
+        }
+    }
+
+    @Test("a node of a DAG that is not what its codec says fails the fetch")
+    func badNode() async throws {
+        try await withNodes(2) { _, nodes in
+            let root = CID(codec: .dagPB, multihash: .sha256(of: bytes))
+            let ingest = nodes[1].store.makeIngest()
+            try ingest.put(root, bytes)
+            try ingest.flush()
+            let error = await #expect(throws: ExchangeError.self) {
+                try await nodes[0].exchange.fetchDAG(root, ingest: nodes[0].store.makeIngest())
+            }
+            #expect(error?.code == .badDAG)
+            #expect(error?.cid == root)
+        }
+    }
+
+    @Test("a store that is full ends the fetch with the store's reason")
+    func fullStore() async throws {
+        try await withNodes(2) { network, nodes in
+            let cids = try nodes[1].put((0..<50).map { noise(10_000, seed: $0 + 1) })
+            let host = await network.makeHost(8)
+            let small = MemoryBlockStore(limitByteCount: 100_000)
+            let exchange = Exchange(host: host, store: small)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await host.run() }
+                group.addTask { await exchange.run() }
+                await host.awaitHandlers(1)
+                try await host.connect(to: nodes[1].id, addresses: [])
+                let error = await #expect(throws: ExchangeError.self) {
+                    try await exchange.ensure(cids, ingest: small.makeIngest())
+                }
+                #expect(error?.code == .store)
+                #expect((error?.cause as? BlockStoreError)?.code == .full)
+                group.cancelAll()
+            }
+        }
+    }
+
+    /// Runs the peer's host beside `body`, connected to `node`.
+    private func with(
+        _ peer: ScriptedPeer,
+        connectedTo node: TestNode,
+        _ body: () async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await peer.host.run() }
+            defer { group.cancelAll() }
+            try await node.host.connect(to: peer.host.localPeer, addresses: [])
+            try await body()
+        }
+    }
+}
