@@ -8,7 +8,12 @@ enum Daemon {
 
     private static let options: [OptionSpec] = [
         .value("home", nil, "DIR", "folder of the node (default $PEERNODE_HOME, else ~/.peernode)"),
-        .value("listen", nil, "MULTIADDR", "address to listen on, also repeated (default \(NodeSettings.defaultListen[0]))"),
+        .value(
+            "listen",
+            nil,
+            "MULTIADDR",
+            "address to listen on, also repeated (default \(NodeSettings.defaultListen[0]))"
+        ),
         .value("bootstrap", nil, "MULTIADDR", "another node to meet first, also repeated"),
         .value("slots", nil, "N", "tasks at once (default: one a processor)"),
         .value("memory", nil, "SIZE", "memory of all tasks together (default 512M)"),
@@ -27,7 +32,9 @@ enum Daemon {
             let parsed = try OptionTable(options).parse(Array(CommandLine.arguments.dropFirst()))
             if parsed.flag("help") { leave(streams, printing: help) }
             if parsed.flag("version") { leave(streams, printing: "peernode \(Version.text)\n") }
-            if let operand = parsed.operands.first { throw UsageError("peernode takes no operand such as «\(operand)»") }
+            if let operand = parsed.operands.first {
+                throw UsageError("peernode takes no operand such as «\(operand)»")
+            }
             let home = HomeFolder(path: parsed.value("home"))
             let settings = try settings(parsed, home)
             Task { exit(await serve(home, settings, signals, streams)) }
@@ -58,7 +65,9 @@ enum Daemon {
     }
 
     private static func leave(_ streams: StandardStreams, printing text: String) -> Never {
-        for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) { streams.line(String(line)) }
+        for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) {
+            streams.line(String(line))
+        }
         streams.flush()
         exit(0)
     }
@@ -94,7 +103,11 @@ enum Daemon {
                 // One `listening MULTIADDR` line an address goes before this one.
                 streams.line("ready")
                 streams.flush()
-                log(.info, "ready", ["peer": identity.peerID, "home": home.path, "slots": "\(settings.slotCount)"])
+                log(
+                    .info,
+                    "ready",
+                    ["peer": identity.peerID, "home": home.path, "slots": "\(settings.slotCount)"]
+                )
             }
             node.close()
             log(.info, "stopped")
@@ -149,7 +162,10 @@ enum Daemon {
             }
             guard try HomeLock.claim(home, .shared) != nil else {
                 let holder = HomeLock.holder(of: home).map { " (process \($0))" } ?? ""
-                throw NodeError(.locked, "a daemon\(holder) already runs on \(home.path); stop it, or use another --home")
+                throw NodeError(
+                    .locked,
+                    "a daemon\(holder) already runs on \(home.path); stop it, or use another --home"
+                )
             }
             if attempt == 10 { log(.info, "waiting for commands that use the home", ["home": home.path]) }
             try await Task.sleep(for: .milliseconds(100))

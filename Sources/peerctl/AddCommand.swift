@@ -56,7 +56,10 @@ enum AddCommand {
         }
         switch call.arguments.value("cid-version") {
         case nil: break
-        case "1": if profile == .unixFSv0 { throw UsageError("--cid-version=1 contradicts --profile=\(profile.rawValue)") }
+        case "1":
+            if profile == .unixFSv0 {
+                throw UsageError("--cid-version=1 contradicts --profile=\(profile.rawValue)")
+            }
         case "0": profile = .unixFSv0
         case .some(let text): throw UsageError("--cid-version is 0 or 1, not «\(text)»")
         }

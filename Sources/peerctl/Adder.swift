@@ -26,7 +26,9 @@ struct Adder: Sendable {
         report = { [progress] name, node, isRoot in
             progress.clear()
             if isJSON {
-                call.print(["name": .string(name), "cid": .string(node.cid.description), "size": .count(node.size)])
+                call.print([
+                    "name": .string(name), "cid": .string(node.cid.description), "size": .count(node.size),
+                ])
             } else if isQuiet {
                 if isRoot, !isLastOnly { streams.line(node.cid.description) }
             } else {
@@ -76,7 +78,8 @@ struct Adder: Sendable {
         }
         try await node.finishAdd(session, pins: isPinned ? pins : [])
         progress.clear()
-        if report != nil, call.isQuiet, !call.wantsJSON, call.arguments.flag("quieter") || roots.first?.name == "",
+        if report != nil, call.isQuiet, !call.wantsJSON,
+            call.arguments.flag("quieter") || roots.first?.name == "",
             let last = roots.last
         {
             call.streams.line(last.node.cid.description)
@@ -91,7 +94,10 @@ struct Adder: Sendable {
         case .directory where !recurses:
             throw NodeError(.file, "\(path) is a directory; add it with -r")
         case .special:
-            throw NodeError(.file, "\(path) is a device, socket or pipe; only files, directories and links can be added")
+            throw NodeError(
+                .file,
+                "\(path) is a device, socket or pipe; only files, directories and links can be added"
+            )
         case .file, .directory, .symlink: break
         }
     }
@@ -108,7 +114,10 @@ struct Adder: Sendable {
         case .symlink: added = try await node.addSymlink(target: try FileTree.target(path), in: session)
         case .directory: added = try await addDirectory(path, name, session)
         case .special:
-            throw NodeError(.file, "\(path) is a device, socket or pipe; only files, directories and links can be added")
+            throw NodeError(
+                .file,
+                "\(path) is a device, socket or pipe; only files, directories and links can be added"
+            )
         }
         report?(name.isEmpty && path == "-" ? added.cid.description : name, added, isRoot)
         return added
@@ -119,10 +128,16 @@ struct Adder: Sendable {
         return try await node.addFile(source, in: session)
     }
 
-    private func addDirectory(_ path: String, _ name: String, _ session: AddSession) async throws -> AddedNode {
+    private func addDirectory(_ path: String, _ name: String, _ session: AddSession) async throws -> AddedNode
+    {
         var entries: [NewEntry] = []
         for entry in try FileTree.entries(path, hidden: takesHidden) {
-            let added = try await addItem("\(path)/\(entry)", name: "\(name)/\(entry)", isRoot: false, session)
+            let added = try await addItem(
+                "\(path)/\(entry)",
+                name: "\(name)/\(entry)",
+                isRoot: false,
+                session
+            )
             entries.append(NewEntry(name: entry, node: added))
         }
         return try await node.addDirectory(entries, in: session)

@@ -82,8 +82,11 @@ enum BlockCommands {
             for cid in cids {
                 do {
                     try await access.service.removeBlock(cid)
-                    if call.wantsJSON { call.print(["removed": .string(cid.description)]) }
-                    else if !call.isQuiet { call.streams.line("removed \(cid)") }
+                    if call.wantsJSON {
+                        call.print(["removed": .string(cid.description)])
+                    } else if !call.isQuiet {
+                        call.streams.line("removed \(cid)")
+                    }
                 } catch let error as NodeError where error.code == .notFound && call.arguments.flag("force") {
                     continue
                 }
@@ -102,7 +105,9 @@ extension DescriptorSource {
             let count = try read(into: buffer)
             if count == 0 { return bytes }
             bytes += buffer.prefix(count)
-            guard bytes.count <= limit else { throw NodeError(.invalidArgument, "\(name) is over \(limit) bytes") }
+            guard bytes.count <= limit else {
+                throw NodeError(.invalidArgument, "\(name) is over \(limit) bytes")
+            }
         }
     }
 }

@@ -57,7 +57,9 @@ enum CIDCommand {
         let one = CID(codec: cid.codec, multihash: cid.multihash)
         let zero = isZero ? CID.v0(cid.multihash).description : nil
         let codec = codecName(cid.codec)
-        let hash = cid.multihash.code == Multihash.sha256Code ? "sha2-256" : "0x\(String(cid.multihash.code, radix: 16))"
+        let hash =
+            cid.multihash.code == Multihash.sha256Code
+            ? "sha2-256" : "0x\(String(cid.multihash.code, radix: 16))"
         let digest = Hex.encode(Array(cid.multihash.digest))
         if call.wantsJSON {
             return call.print([
@@ -67,7 +69,8 @@ enum CIDCommand {
             ])
         }
         let rows = [
-            ["version", cid.version == .v0 ? "0" : "1"], ["codec", codec], ["hash", hash], ["digest", digest],
+            ["version", cid.version == .v0 ? "0" : "1"], ["codec", codec], ["hash", hash],
+            ["digest", digest],
             ["v1", one.description], ["v0", zero ?? "none"],
         ]
         for row in Table.aligned(rows) { call.streams.line(row) }

@@ -67,10 +67,14 @@ enum DAGCommands {
                 let statistics = try await access.service.dagStatistics(cid)
                 if call.wantsJSON {
                     call.print(
-                        ["cid": .string(cid.description), "blocks": .count(statistics.blockCount),
-                            "bytes": .count(statistics.byteCount)])
+                        [
+                            "cid": .string(cid.description), "blocks": .count(statistics.blockCount),
+                            "bytes": .count(statistics.byteCount),
+                        ])
                 } else {
-                    call.streams.line("\(cid) Size: \(statistics.byteCount), NumBlocks: \(statistics.blockCount)")
+                    call.streams.line(
+                        "\(cid) Size: \(statistics.byteCount), NumBlocks: \(statistics.blockCount)"
+                    )
                 }
             }
         }

@@ -37,7 +37,9 @@ enum FileTree {
     }
 
     /// Opens a file for reading; `-` is standard input.
-    static func open(_ path: String, progress: @escaping @Sendable (Int) -> Void) throws(NodeError) -> DescriptorSource {
+    static func open(_ path: String, progress: @escaping @Sendable (Int) -> Void) throws(NodeError)
+        -> DescriptorSource
+    {
         let descriptor = path == "-" ? STDIN_FILENO : Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("read", path) }
         var status = stat()

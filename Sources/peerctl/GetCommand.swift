@@ -16,7 +16,9 @@ enum GetCommand {
         let path = try call.path(call.operands[0])
         let output = call.arguments.value("output") ?? path.names.last ?? path.root.description
         try await call.withNode { access in
-            let info = try await call.session.waiting(for: "\(path)") { try await access.service.resolve(path) }
+            let info = try await call.session.waiting(for: "\(path)") {
+                try await access.service.resolve(path)
+            }
             let writer = TreeWriter(node: access.service)
             var target = output
             if info.kind != .directory, call.arguments.value("output") != nil, FileTree.isDirectory(output) {
@@ -44,7 +46,10 @@ struct TreeWriter: Sendable {
         case .symlink: try link(info.target ?? "", at: path)
         case .file: try await writeFile(info.cid, to: path)
         case .other:
-            throw NodeError(.invalidArgument, "\(info.cid) is no file or directory; `peerctl block get` prints its bytes")
+            throw NodeError(
+                .invalidArgument,
+                "\(info.cid) is no file or directory; `peerctl block get` prints its bytes"
+            )
         }
     }
 
@@ -56,7 +61,12 @@ struct TreeWriter: Sendable {
             // Names come from others: none may lead out of the directory.
             guard !entry.name.isEmpty, entry.name != ".", entry.name != "..", !entry.name.utf8.contains(47),
                 !entry.name.utf8.contains(0)
-            else { throw NodeError(.corrupt, "directory \(cid) holds the name «\(entry.name)», which no file can have") }
+            else {
+                throw NodeError(
+                    .corrupt,
+                    "directory \(cid) holds the name «\(entry.name)», which no file can have"
+                )
+            }
             let info = try await node.resolve(ContentPath(root: entry.cid))
             try await write(info, to: "\(path)/\(entry.name)", depth: depth + 1)
         }
@@ -84,7 +94,9 @@ final class OutputFile: Sendable {
     init(_ path: String) throws(NodeError) {
         self.path = path
         temporary = "\(path).part-\(getpid())"
-        guard !FileTree.isDirectory(path) else { throw NodeError(.file, "cannot write \(path): it is a directory") }
+        guard !FileTree.isDirectory(path) else {
+            throw NodeError(.file, "cannot write \(path): it is a directory")
+        }
         descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else { throw FileTree.failure("write", path) }
     }

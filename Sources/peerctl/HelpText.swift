@@ -5,7 +5,8 @@ enum HelpText {
     static var overview: String {
         let width = VerbTable.all.map(\.name.count).max() ?? 0
         let verbs = VerbTable.all.map { verb in
-            "  " + verb.name + String(repeating: " ", count: width - verb.name.count + 2) + verb.summary + "\n"
+            "  " + verb.name + String(repeating: " ", count: width - verb.name.count + 2) + verb.summary
+                + "\n"
         }.joined()
         return """
             usage: peerctl [--home DIR] [--json] [-q] [--timeout D] VERB …
@@ -22,7 +23,8 @@ enum HelpText {
     }
 
     static func verb(_ verb: Verb) -> String {
-        var text = "usage: peerctl \(verb.name)\(verb.options.isEmpty ? "" : " [options]") \(verb.operands)\n\n\(verb.summary)\n"
+        var text =
+            "usage: peerctl \(verb.name)\(verb.options.isEmpty ? "" : " [options]") \(verb.operands)\n\n\(verb.summary)\n"
         if !verb.details.isEmpty { text += "\n\(verb.details)\n" }
         if !verb.options.isEmpty { text += "\nOptions:\n\(OptionTable(verb.options).help)" }
         text += "\nOptions of every verb:\n\(OptionTable(CommandLineReader.globalOptions).help)"

@@ -27,10 +27,14 @@ struct JobWatch: Sendable {
         if call.wantsJSON { call.print(status.json) }
         switch status.state {
         case .succeeded:
-            guard let result = status.result else { throw NodeError(.internal, "job \(id) succeeded without a result") }
+            guard let result = status.result else {
+                throw NodeError(.internal, "job \(id) succeeded without a result")
+            }
             if let path = call.arguments.value("output") {
                 let file = try OutputFile(path)
-                try await ResultReader(node: node).merge(result, status.spec.outputFormat) { try file.write($0) }
+                try await ResultReader(node: node).merge(result, status.spec.outputFormat) {
+                    try file.write($0)
+                }
                 try file.commit()
             }
             if !call.wantsJSON { call.streams.line(result.description) }
@@ -79,7 +83,9 @@ final class JobDisplay: Sendable {
     func show(_ status: JobStatus) {
         guard isShown, !status.state.isFinal else { return }
         if call.streams.hasTerminal {
-            call.streams.error("\r\u{1b}[K\(ProgressLine.bar(status.fractionDone)) \(JobText.progress(status))")
+            call.streams.error(
+                "\r\u{1b}[K\(ProgressLine.bar(status.fractionDone)) \(JobText.progress(status))"
+            )
             return
         }
         let now = Clock.milliseconds()
@@ -104,11 +110,15 @@ final class JobDisplay: Sendable {
 enum JobText {
     /// `map 12/40, reduce 0/4, 31 MiB of 100 MiB, 3 s left`.
     static func progress(_ status: JobStatus) -> String {
-        var parts = ["\(Int(status.fractionDone * 100))%", status.state == .queued ? "queued" : status.phase.rawValue]
+        var parts = [
+            "\(Int(status.fractionDone * 100))%", status.state == .queued ? "queued" : status.phase.rawValue,
+        ]
         if status.map.total > 0 { parts.append("map \(status.map.done)/\(status.map.total)") }
         if status.reduce.total > 0 { parts.append("reduce \(status.reduce.done)/\(status.reduce.total)") }
         if status.inputByteCount > 0 {
-            parts.append("\(ByteSize.format(status.mappedByteCount)) of \(ByteSize.format(status.inputByteCount))")
+            parts.append(
+                "\(ByteSize.format(status.mappedByteCount)) of \(ByteSize.format(status.inputByteCount))"
+            )
         }
         if let left = status.secondsLeft { parts.append("\(Int(left.rounded(.up))) s left") }
         return parts.joined(separator: ", ")
@@ -117,9 +127,12 @@ enum JobText {
     /// One line on how a job ended well.
     static func summary(_ status: JobStatus) -> String {
         let remembered = status.map.remembered > 0 ? " (\(status.map.remembered) remembered)" : ""
-        return "job \(status.id): \(status.map.total) map tasks\(remembered), \(status.reduce.total) reduces, "
+        return
+            "job \(status.id): \(status.map.total) map tasks\(remembered), \(status.reduce.total) reduces, "
             + "\(ByteSize.format(status.inputByteCount)), \(status.counters.outputRecords) records out, "
-            + seconds(status.endedAt.map { Double($0 - (status.startedAt ?? status.submittedAt)) / 1000 } ?? 0)
+            + seconds(
+                status.endedAt.map { Double($0 - (status.startedAt ?? status.submittedAt)) / 1000 } ?? 0
+            )
     }
 
     /// Why a job failed, with the attempt that made it fail.

@@ -18,10 +18,14 @@ enum JobsCommand {
                 for job in jobs { call.streams.line(job.id.description) }
             } else {
                 let rows = jobs.map { job in
-                    [job.id.description, job.state.rawValue, "\(Int(job.fractionDone * 100))%",
-                        job.result?.description ?? "-", job.name]
+                    [
+                        job.id.description, job.state.rawValue, "\(Int(job.fractionDone * 100))%",
+                        job.result?.description ?? "-", job.name,
+                    ]
                 }
-                for row in Table.aligned([["JOB", "STATE", "DONE", "RESULT", "NAME"]] + rows) { call.streams.line(row) }
+                for row in Table.aligned([["JOB", "STATE", "DONE", "RESULT", "NAME"]] + rows) {
+                    call.streams.line(row)
+                }
             }
         }
     }
@@ -38,8 +42,11 @@ enum CancelCommand {
     ) { call in
         try await call.withNode { access in
             try await access.service.cancelJob(JobID(call.operands[0]))
-            if call.wantsJSON { call.print(["id": .string(call.operands[0])]) }
-            else if !call.isQuiet { call.streams.line("cancelled \(call.operands[0])") }
+            if call.wantsJSON {
+                call.print(["id": .string(call.operands[0])])
+            } else if !call.isQuiet {
+                call.streams.line("cancelled \(call.operands[0])")
+            }
         }
     }
 }
@@ -55,8 +62,11 @@ enum LogsCommand {
     ) { call in
         try await call.withNode { access in
             for entry in try await access.service.jobLog(JobID(call.operands[0])) {
-                if call.wantsJSON { call.print(entry.json) }
-                else { call.streams.line("\(Log.timestamp(milliseconds: entry.time)) \(entry.message)") }
+                if call.wantsJSON {
+                    call.print(entry.json)
+                } else {
+                    call.streams.line("\(Log.timestamp(milliseconds: entry.time)) \(entry.message)")
+                }
             }
         }
     }

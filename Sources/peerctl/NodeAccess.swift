@@ -12,7 +12,9 @@ extension Invocation {
     /// Opens the home, through its daemon when one runs, and closes it after `body`.
     ///
     /// - Parameter runsJobs: execute jobs in this process when there is no daemon.
-    func withNode(runsJobs: Bool = false, _ body: @escaping @Sendable (NodeAccess) async throws -> Void) async throws {
+    func withNode(runsJobs: Bool = false, _ body: @escaping @Sendable (NodeAccess) async throws -> Void)
+        async throws
+    {
         let home = home
         try home.create()
         guard let lock = try HomeLock.claim(home, .shared) else {
@@ -42,6 +44,11 @@ extension Invocation {
         let settings = try NodeSettings.load(home)
         let slots = try arguments.value("slots").map { try NodeSettings.slots($0) } ?? settings.slotCount
         let memory = try size("memory").map { Int($0) } ?? settings.memory
-        return LocalNode.Options(storeLimit: settings.storeLimit, slots: slots, memory: memory, isDaemon: false)
+        return LocalNode.Options(
+            storeLimit: settings.storeLimit,
+            slots: slots,
+            memory: memory,
+            isDaemon: false
+        )
     }
 }

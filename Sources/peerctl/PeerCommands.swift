@@ -36,10 +36,15 @@ enum PeerCommands {
                 return
             }
             let rows = peers.map { peer in
-                [peer.peerID, peer.state, peer.roundTripMilliseconds.map(milliseconds) ?? "-",
-                    peer.slotCount.map { "\($0)" } ?? "-", peer.agent.isEmpty ? "-" : peer.agent, peer.address]
+                [
+                    peer.peerID, peer.state, peer.roundTripMilliseconds.map(milliseconds) ?? "-",
+                    peer.slotCount.map { "\($0)" } ?? "-", peer.agent.isEmpty ? "-" : peer.agent,
+                    peer.address,
+                ]
             }
-            for row in Table.aligned([["PEER", "STATE", "RTT", "SLOTS", "AGENT", "ADDRESS"]] + rows) { call.streams.line(row) }
+            for row in Table.aligned([["PEER", "STATE", "RTT", "SLOTS", "AGENT", "ADDRESS"]] + rows) {
+                call.streams.line(row)
+            }
         }
     }
 
@@ -54,7 +59,11 @@ enum PeerCommands {
             let peer = try await call.session.waiting(for: call.operands[0]) {
                 try await access.service.connect(call.operands[0])
             }
-            if call.wantsJSON { call.print(["peerID": .string(peer)]) } else { call.streams.line("connected \(peer)") }
+            if call.wantsJSON {
+                call.print(["peerID": .string(peer)])
+            } else {
+                call.streams.line("connected \(peer)")
+            }
         }
     }
 
@@ -67,8 +76,11 @@ enum PeerCommands {
     ) { call in
         try await call.withNode { access in
             try await access.service.disconnect(call.operands[0])
-            if call.wantsJSON { call.print(["peerID": .string(call.operands[0])]) }
-            else { call.streams.line("disconnected \(call.operands[0])") }
+            if call.wantsJSON {
+                call.print(["peerID": .string(call.operands[0])])
+            } else {
+                call.streams.line("disconnected \(call.operands[0])")
+            }
         }
     }
 
@@ -87,8 +99,11 @@ enum PeerCommands {
                 let time = try await call.session.waiting(for: "an answer of \(call.operands[0])") {
                     try await access.service.ping(call.operands[0])
                 }
-                if call.wantsJSON { call.print(["milliseconds": .number(time)]) }
-                else { call.streams.line("time=\(milliseconds(time))") }
+                if call.wantsJSON {
+                    call.print(["milliseconds": .number(time)])
+                } else {
+                    call.streams.line("time=\(milliseconds(time))")
+                }
             }
         }
     }

@@ -8,7 +8,8 @@ enum PinCommands {
         summary: "keep CIDs and all below them",
         operands: "CID…",
         options: [
-            .value("name", "n", "NAME", "name of the pin"), .flag("recursive", "r", "for scripts of ipfs; always so"),
+            .value("name", "n", "NAME", "name of the pin"),
+            .flag("recursive", "r", "for scripts of ipfs; always so"),
         ],
         example: "peerctl pin add --name=books bafybe…",
         operandCount: 1...Int.max

@@ -61,7 +61,8 @@ final class ProgressLine: Sendable {
     /// `[#####-----]`.
     static func bar(_ share: Double) -> String {
         let filled = Int(max(0, min(share, 1)) * Double(barWidth))
-        return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled) + "]"
+        return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled)
+            + "]"
     }
 }
 

@@ -17,7 +17,8 @@ enum RepositoryCommands {
             let isHuman = call.arguments.flag("human")
             func size(_ bytes: UInt64) -> String { isHuman ? ByteSize.format(bytes) : "\(bytes)" }
             var rows = [
-                ("RepoSize:", size(figures.byteCount)), ("StorageMax:", figures.byteLimit.map(size) ?? "unlimited"),
+                ("RepoSize:", size(figures.byteCount)),
+                ("StorageMax:", figures.byteLimit.map(size) ?? "unlimited"),
             ]
             if !call.arguments.flag("size-only") {
                 rows.insert(("NumObjects:", "\(figures.blockCount)"), at: 0)
@@ -40,13 +41,19 @@ enum RepositoryCommands {
         try await call.withNode { access in
             let (isQuiet, isJSON) = (call.isQuiet, call.wantsJSON)
             let report = try await access.service.collectGarbage { cid in
-                if isJSON { call.print(["removed": .string(cid.description)]) }
-                else { call.streams.line(isQuiet ? cid.description : "removed \(cid)") }
+                if isJSON {
+                    call.print(["removed": .string(cid.description)])
+                } else {
+                    call.streams.line(isQuiet ? cid.description : "removed \(cid)")
+                }
             }
-            if isJSON { call.print(["done": report.json]) }
-            else if !isQuiet {
+            if isJSON {
+                call.print(["done": report.json])
+            } else if !isQuiet {
                 call.streams.flush()
-                call.streams.note("removed \(report.removedCount) blocks, \(ByteSize.format(report.removedByteCount))")
+                call.streams.note(
+                    "removed \(report.removedCount) blocks, \(ByteSize.format(report.removedByteCount))"
+                )
             }
         }
     }
@@ -95,7 +102,8 @@ enum Table {
         }
         return rows.map { row in
             row.enumerated().map { column, text in
-                column == row.count - 1 ? text : text + String(repeating: " ", count: widths[column] - text.count)
+                column == row.count - 1
+                    ? text : text + String(repeating: " ", count: widths[column] - text.count)
             }.joined(separator: "  ")
         }
     }

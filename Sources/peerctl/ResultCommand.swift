@@ -50,8 +50,12 @@ struct ResultReader: Sendable {
     ///
     /// Lines are merged by key (what stands before the first TAB), bytewise; a key is in one part only.
     func merge(_ result: CID, _ format: OutputFormat, into sink: @escaping ByteSink) async throws {
-        let entries = try await node.list(ContentPath(root: result)).filter { $0.name.isEmpty || $0.name.hasPrefix("part-") }
-        guard !entries.isEmpty else { throw NodeError(.invalidArgument, "\(result) is not the result of a job: it has no part files") }
+        let entries = try await node.list(ContentPath(root: result)).filter {
+            $0.name.isEmpty || $0.name.hasPrefix("part-")
+        }
+        guard !entries.isEmpty else {
+            throw NodeError(.invalidArgument, "\(result) is not the result of a job: it has no part files")
+        }
         guard entries.count > 1, format == .text else {
             for entry in entries {
                 try await node.read(ContentPath(root: entry.cid), offset: 0, length: nil, into: sink)
@@ -128,9 +132,13 @@ private struct PartLines {
 
     private mutating func piece(_ node: any NodeService) async throws -> [UInt8] {
         let gathered = Gathered()
-        try await node.read(ContentPath(root: cid), offset: offset, length: pieceByteCount) { gathered.append($0) }
+        try await node.read(ContentPath(root: cid), offset: offset, length: pieceByteCount) {
+            gathered.append($0)
+        }
         let bytes = gathered.take()
-        guard !bytes.isEmpty else { throw NodeError(.corrupt, "part \(cid) ends before its \(byteCount) bytes") }
+        guard !bytes.isEmpty else {
+            throw NodeError(.corrupt, "part \(cid) ends before its \(byteCount) bytes")
+        }
         offset += UInt64(bytes.count)
         return bytes
     }
@@ -158,7 +166,8 @@ private struct LineHeap {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < parts.count && precedes(child, least) {
+            for child in [2 * parent + 1, 2 * parent + 2] where child < parts.count && precedes(child, least)
+            {
                 least = child
             }
             if least == parent { return first }

@@ -8,7 +8,12 @@ enum RunCommand {
     static let options: [OptionSpec] = [
         .value("map", nil, "F", "what to do with records: \(BuiltInEngine.mapNames.joined(separator: " "))"),
         .value("combine", nil, "F", "merges pairs early (default: as the reduce allows; `none`: nothing)"),
-        .value("reduce", nil, "F", "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " "))"),
+        .value(
+            "reduce",
+            nil,
+            "F",
+            "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " "))"
+        ),
         .value("reduces", "R", "N", "parts of the result, 1 to \(JobSpec.maxReduceCount) (default 1)"),
         .value("format", nil, "FORMAT", "records: lines, crlf, words or kv (default: as the map wants)"),
         .value("output-format", nil, "FORMAT", "text (default) or kv"),
@@ -44,7 +49,10 @@ enum RunCommand {
         let isDetached = call.arguments.flag("detach")
         try await call.withNode(runsJobs: true) { access in
             if isDetached, access.local != nil {
-                throw NodeError(.unreachable, "--detach needs a daemon to leave the job to; start peernode on \(call.home.path)")
+                throw NodeError(
+                    .unreachable,
+                    "--detach needs a daemon to leave the job to; start peernode on \(call.home.path)"
+                )
             }
             let inputs = try await Inputs(call: call, node: access.service).resolve(call.operands)
             let submission = JobSubmission(
@@ -59,7 +67,11 @@ enum RunCommand {
     }
 
     private static func announce(_ id: JobID, _ call: Invocation) {
-        if call.wantsJSON { call.print(["id": .string(id.description)]) } else { call.streams.line(id.description) }
+        if call.wantsJSON {
+            call.print(["id": .string(id.description)])
+        } else {
+            call.streams.line(id.description)
+        }
     }
 }
 
@@ -68,7 +80,9 @@ struct JobTemplate: Sendable {
     private var job: JobSpec
 
     init(_ call: Invocation) throws(UsageError) {
-        guard let map = call.arguments.value("map") else { throw UsageError("run needs --map=F, such as --map=wc") }
+        guard let map = call.arguments.value("map") else {
+            throw UsageError("run needs --map=F, such as --map=wc")
+        }
         let arguments = try JobTemplate.arguments(call.arguments.all("arg"))
         let reduce = call.arguments.value("reduce")
         guard let defaults = BuiltInEngine.defaults(forMap: map, arguments: arguments, reduce: reduce) else {

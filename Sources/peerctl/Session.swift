@@ -49,13 +49,17 @@ final class Session: Sendable {
 
     /// Names what `body` may wait for, to be told to the user when it takes long.
     func waiting<Value>(for what: String, _ body: () async throws -> Value) async throws -> Value {
-        state.withLock { $0.waitsFor = what; $0.waitsSince = Session.monotonic() }
+        state.withLock {
+            $0.waitsFor = what; $0.waitsSince = Session.monotonic()
+        }
         defer { state.withLock { $0.waitsFor = nil } }
         return try await body()
     }
 
     /// Says what Ctrl-C does from now on.
-    func onInterrupt(_ reply: (@Sendable () async -> InterruptReply)?) { state.withLock { $0.onInterrupt = reply } }
+    func onInterrupt(_ reply: (@Sendable () async -> InterruptReply)?) {
+        state.withLock { $0.onInterrupt = reply }
+    }
 
     /// Starts the clock of `--timeout`.
     func setTimeout(_ call: Invocation) throws(UsageError) {
@@ -63,8 +67,11 @@ final class Session: Sendable {
         guard let duration = DurationText.parse(text) else {
             throw UsageError("--timeout is a duration such as 30s or 5m, not «\(text)»")
         }
-        let milliseconds = duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
-        state.withLock { $0.deadline = Session.monotonic() + milliseconds; $0.timeout = text }
+        let milliseconds =
+            duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
+        state.withLock {
+            $0.deadline = Session.monotonic() + milliseconds; $0.timeout = text
+        }
     }
 
     // MARK: The main thread
@@ -106,7 +113,10 @@ final class Session: Sendable {
         Task {
             switch await reply() {
             case .exit(let code): leave(code)
-            case .goOn: state.withLock { $0.isInterrupted = false; $0.deadline = nil }
+            case .goOn:
+                state.withLock {
+                    $0.isInterrupted = false; $0.deadline = nil
+                }
             }
         }
     }
@@ -118,7 +128,8 @@ final class Session: Sendable {
 
     private func tick() {
         let now = Session.monotonic()
-        let (notice, isLate, isInterrupted, timeout) = state.withLock { state -> (String?, Bool, Bool, String) in
+        let (notice, isLate, isInterrupted, timeout) = state.withLock {
+            state -> (String?, Bool, Bool, String) in
             var notice: String?
             if let waitsFor = state.waitsFor, now - state.waitsSince >= Int64(Session.noticeSeconds) * 1000 {
                 notice = waitsFor

@@ -19,7 +19,9 @@ enum StatusCommand {
             guard call.arguments.flag("watch") else { return show(try await access.service.job(id), call) }
             let display = JobDisplay(call)
             let isJSON = call.wantsJSON
-            let status = try await access.service.watchJob(id) { isJSON ? call.print($0.json) : display.show($0) }
+            let status = try await access.service.watchJob(id) {
+                isJSON ? call.print($0.json) : display.show($0)
+            }
             if isJSON { return }
             display.end(status)
             show(status, call)
@@ -34,14 +36,23 @@ enum StatusCommand {
             ["node", status.identity.peerID],
             ["daemon", status.isDaemon ? "running" : "not running (this command works by itself)"],
             ["home", store.path],
-            ["addresses", status.identity.addresses.isEmpty ? "none" : status.identity.addresses.joined(separator: " ")],
+            [
+                "addresses",
+                status.identity.addresses.isEmpty ? "none" : status.identity.addresses.joined(separator: " "),
+            ],
             ["peers", "\(status.peers.count)"],
             ["slots", "\(status.slotCount)"],
-            ["store", "\(store.blockCount) blocks, \(ByteSize.format(store.byteCount))"
-                + (store.byteLimit.map { " of \(ByteSize.format($0))" } ?? "") + ", \(store.pinCount) pins"],
+            [
+                "store",
+                "\(store.blockCount) blocks, \(ByteSize.format(store.byteCount))"
+                    + (store.byteLimit.map { " of \(ByteSize.format($0))" } ?? "")
+                    + ", \(store.pinCount) pins",
+            ],
             ["jobs", "\(status.activeJobs.count) unfinished"],
         ]
-        if store.quarantinedCount > 0 { rows.append(["damaged", "\(store.quarantinedCount) blocks in quarantine"]) }
+        if store.quarantinedCount > 0 {
+            rows.append(["damaged", "\(store.quarantinedCount) blocks in quarantine"])
+        }
         for job in status.activeJobs { rows.append(["  \(job.id)", JobText.progress(job)]) }
         for row in Table.aligned(rows) { call.streams.line(row) }
     }
@@ -53,19 +64,32 @@ enum StatusCommand {
             ["state", status.state.rawValue], ["progress", JobText.progress(status)],
             ["result", status.result?.description ?? "-"], ["spec", status.specCID.description],
             ["attempts", "\(status.attemptCount), \(status.failedAttemptCount) failed"],
-            ["remembered", "\(status.map.remembered) of \(status.map.total) map, \(status.reduce.remembered) of \(status.reduce.total) reduce"],
+            [
+                "remembered",
+                "\(status.map.remembered) of \(status.map.total) map, \(status.reduce.remembered) of \(status.reduce.total) reduce",
+            ],
         ]
         for worker in status.workers {
-            rows.append(["worker \(worker.worker)", "\(worker.tasksDone) tasks, \(worker.attemptsRunning) running, "
-                + "\(worker.attemptsFailed) failed" + (worker.isExcluded ? ", excluded" : "")])
+            rows.append([
+                "worker \(worker.worker)",
+                "\(worker.tasksDone) tasks, \(worker.attemptsRunning) running, "
+                    + "\(worker.attemptsFailed) failed" + (worker.isExcluded ? ", excluded" : ""),
+            ])
         }
-        for timing in status.timings { rows.append(["time \(timing.phase.rawValue)", JobText.seconds(timing.seconds)]) }
+        for timing in status.timings {
+            rows.append(["time \(timing.phase.rawValue)", JobText.seconds(timing.seconds)])
+        }
         for member in status.counters.json.members ?? [] {
             if let value = member.value.unsigned, value > 0 { rows.append([member.name, "\(value)"]) }
         }
-        for (name, value) in status.counters.user.sorted(by: { $0.key < $1.key }) { rows.append([name, "\(value)"]) }
+        for (name, value) in status.counters.user.sorted(by: { $0.key < $1.key }) {
+            rows.append([name, "\(value)"])
+        }
         for failure in status.failures {
-            rows.append(["failure", "\(failure.phase.rawValue) task \(failure.task), attempt \(failure.attempt) on \(failure.worker): \(failure.message)"])
+            rows.append([
+                "failure",
+                "\(failure.phase.rawValue) task \(failure.task), attempt \(failure.attempt) on \(failure.worker): \(failure.message)",
+            ])
         }
         for note in status.notes { rows.append(["note", note]) }
         for row in Table.aligned(rows) { call.streams.line(row) }

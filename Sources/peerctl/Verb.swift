@@ -49,7 +49,9 @@ struct Invocation: Sendable {
     /// The value of an option that is a number.
     func number(_ name: String) throws(UsageError) -> UInt64? {
         guard let text = arguments.value(name) else { return nil }
-        guard let value = UInt64(text) else { throw UsageError("--\(name) is a number that is not negative, not «\(text)»") }
+        guard let value = UInt64(text) else {
+            throw UsageError("--\(name) is a number that is not negative, not «\(text)»")
+        }
         return value
     }
 

@@ -6,7 +6,10 @@ extension ControlServer {
     func routeAdds(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
         if request.method == .post, names.isEmpty {
             let onlyHash = try ControlServer.flag(request, "only-hash", default: false)
-            let session = try await node.beginAdd(onlyHash: onlyHash, profile: try ControlServer.profile(request))
+            let session = try await node.beginAdd(
+                onlyHash: onlyHash,
+                profile: try ControlServer.profile(request)
+            )
             responder.respond(["add": .string(session.id)])
             return
         }
@@ -18,12 +21,17 @@ extension ControlServer {
             responder.respond(ControlServer.done)
         case (.post, ["finish"]):
             let fields = try JSONFields(try await jsonBody(request), of: "finish")
-            try await node.finishAdd(session, pins: fields.optional("pins") == nil ? [] : try fields.messages("pins"))
+            try await node.finishAdd(
+                session,
+                pins: fields.optional("pins") == nil ? [] : try fields.messages("pins")
+            )
             responder.respond(ControlServer.done)
         case (.post, ["files"]):
             responder.respond(try await node.addFile(try bodySource(request), in: session))
         case (.post, ["directories"]):
-            let entries: [NewEntry] = try JSONFields(try await jsonBody(request), of: "directory").messages("entries")
+            let entries: [NewEntry] = try JSONFields(try await jsonBody(request), of: "directory").messages(
+                "entries"
+            )
             responder.respond(try await node.addDirectory(entries, in: session))
         case (.post, ["symlinks"]):
             let target = try JSONFields(try await jsonBody(request), of: "symbolic link").text("target")

@@ -13,7 +13,9 @@ public final class RemoteNode: NodeService {
     private let threads: WorkerThreads
 
     /// Asks the daemon at `socketPath`; nothing is sent before the first call.
-    public convenience init(socketPath: String) { self.init(socketPath: socketPath, threads: WorkerThreads()) }
+    public convenience init(socketPath: String) {
+        self.init(socketPath: socketPath, threads: WorkerThreads())
+    }
 
     package init(socketPath: String, threads: WorkerThreads) {
         client = HTTPClient(socketPath: socketPath)
@@ -37,7 +39,9 @@ public final class RemoteNode: NodeService {
     }
 
     /// A request with the bytes of `source`, whose answer is one JSON value.
-    func send(_ method: HTTPMethod, _ target: String, _ source: any ByteSource, length: UInt64) async throws -> JSON {
+    func send(_ method: HTTPMethod, _ target: String, _ source: any ByteSource, length: UInt64) async throws
+        -> JSON
+    {
         try await send(method, target, length: length, type: ContentType.bytes) {
             { limit in try source.readArray(upTo: limit) }
         }
@@ -58,7 +62,10 @@ public final class RemoteNode: NodeService {
             call.nextBodyPiece = body()
             call.receive = { _, bytes in
                 guard answer.count + bytes.count <= RemoteNode.answerByteLimit else {
-                    throw NodeError(.tooMuch, "the daemon's answer is over \(RemoteNode.answerByteLimit) bytes")
+                    throw NodeError(
+                        .tooMuch,
+                        "the daemon's answer is over \(RemoteNode.answerByteLimit) bytes"
+                    )
                 }
                 answer += bytes
             }
@@ -120,7 +127,10 @@ public final class RemoteNode: NodeService {
                     try RemoteNode.handle(event: text, handle)
                 }
                 guard line.count <= RemoteNode.answerByteLimit else {
-                    throw NodeError(.tooMuch, "an event of the daemon is over \(RemoteNode.answerByteLimit) bytes")
+                    throw NodeError(
+                        .tooMuch,
+                        "an event of the daemon is over \(RemoteNode.answerByteLimit) bytes"
+                    )
                 }
             }
             let status = try client.perform(call, isCancelled: isCancelled)
@@ -200,7 +210,9 @@ extension RemoteNode {
             _ = try await send(.put, target, ArraySource(piece), length: UInt64(piece.count))
             offset += UInt64(piece.count)
         }
-        return try AddedNode(json: try await ask(.post, RemoteNode.target("adds", session.id, "uploads", id, "finish")))
+        return try AddedNode(
+            json: try await ask(.post, RemoteNode.target("adds", session.id, "uploads", id, "finish"))
+        )
     }
 
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
@@ -226,7 +238,9 @@ extension RemoteNode {
 
 extension RemoteNode {
     public func resolve(_ path: ContentPath) async throws -> ContentInfo {
-        try ContentInfo(json: try await ask(.get, RemoteNode.target(["nodes", path.root.description] + path.names)))
+        try ContentInfo(
+            json: try await ask(.get, RemoteNode.target(["nodes", path.root.description] + path.names))
+        )
     }
 
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
@@ -272,7 +286,9 @@ extension RemoteNode {
 
     public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
         let target = RemoteNode.target("blocks", query: [("codec", "\(codec)")])
-        return try BlockInfo(json: try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count)))
+        return try BlockInfo(
+            json: try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count))
+        )
     }
 
     public func blockInfo(_ cid: CID) async throws -> BlockInfo {
@@ -312,7 +328,10 @@ extension RemoteNode {
 
 extension RemoteNode {
     public func addPin(_ cid: CID, name: String) async throws {
-        try await ask(.put, RemoteNode.target("pins", cid.description, query: name.isEmpty ? [] : [("name", name)]))
+        try await ask(
+            .put,
+            RemoteNode.target("pins", cid.description, query: name.isEmpty ? [] : [("name", name)])
+        )
     }
 
     public func removePin(_ cid: CID) async throws {
@@ -327,11 +346,15 @@ extension RemoteNode {
         try RepositoryStatistics(json: try await ask(.get, RemoteNode.target("repo")))
     }
 
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport {
+    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
+    {
         try await report("gc") { try removed(try JSONFields($0, of: "event").cid("removed")) }
     }
 
-    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport {
+    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
+        -> VerificationReport
+    {
         try await report("verify") { try progress(try JSONFields($0, of: "event").unsigned("checked")) }
     }
 
@@ -414,6 +437,8 @@ extension RemoteNode {
     }
 
     public func ping(_ peer: String) async throws -> Double {
-        try JSONFields(try await ask(.get, RemoteNode.target("peers", peer, "ping")), of: "answer").double("milliseconds")
+        try JSONFields(try await ask(.get, RemoteNode.target("peers", peer, "ping")), of: "answer").double(
+            "milliseconds"
+        )
     }
 }

@@ -7,7 +7,10 @@ enum SpoolFile {
         var template = Array((folder + "/spool-XXXXXX").utf8CString)
         let descriptor = mkstemp(&template)
         guard descriptor >= 0 else {
-            throw NodeError(.file, "cannot make a temporary file in \(folder): \(String(cString: strerror(errno)))")
+            throw NodeError(
+                .file,
+                "cannot make a temporary file in \(folder): \(String(cString: strerror(errno)))"
+            )
         }
         unlink(template)
         var byteCount: UInt64 = 0
@@ -18,7 +21,12 @@ enum SpoolFile {
             throw error
         }
         lseek(descriptor, 0, SEEK_SET)
-        return DescriptorSource(descriptor: descriptor, name: "the temporary file", byteCount: byteCount, owned: true)
+        return DescriptorSource(
+            descriptor: descriptor,
+            name: "the temporary file",
+            byteCount: byteCount,
+            owned: true
+        )
     }
 
     private static func copy(_ source: any ByteSource, to descriptor: Int32) throws -> UInt64 {

@@ -49,6 +49,9 @@ package protocol WorkerDelegate: Sendable {
     /// Ends an attempt of that master; `false` when it was not running.
     func cancel(attempt: UInt64, from master: PeerID) async -> Bool
 
+    /// A job of that master is over; `false` when nothing was kept for it.
+    func endJob(_ job: CID, from master: PeerID) async -> Bool
+
     /// How far a job is that this node is the master of; `nil` when it is not.
     func status(ofJob job: CID) async -> JobStatusMessage?
 }

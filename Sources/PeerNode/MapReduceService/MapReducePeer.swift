@@ -90,6 +90,13 @@ package struct MapReducePeer: Sendable {
         return wasRunning
     }
 
+    /// Lets the peer drop what it keeps for a job of this node; `false` when it kept nothing.
+    package func endJob(_ job: CID) async throws(CallError) -> Bool {
+        let answer = try await call(.endJob(job))
+        guard case .cancelled(let wasKept) = answer else { throw Self.unexpected(answer) }
+        return wasKept
+    }
+
     /// How far a job is that the peer is the master of.
     package func status(ofJob job: CID) async throws(CallError) -> JobStatusMessage {
         let answer = try await call(.jobStatus(job))

@@ -121,6 +121,9 @@ package actor MapReduceService {
         case .cancel(let attempt):
             let wasRunning = await worker.cancel(attempt: attempt, from: peer)
             try await send(.cancelled(wasRunning: wasRunning), on: messages)
+        case .endJob(let job):
+            let wasKept = await worker.endJob(job, from: peer)
+            try await send(.cancelled(wasRunning: wasKept), on: messages)
         case .jobStatus(let job):
             let status = await worker.status(ofJob: job)
             let unknown = CallFailure(.unknownJob, message: "this node is not the master of job \(job)")

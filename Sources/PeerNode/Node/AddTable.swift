@@ -29,7 +29,9 @@ final class AddTable: Sendable {
             return (false, Array(stale.values))
         }
         for add in stale { try? add.ingest.abandon() }  // its blocks are collectable either way
-        if isFull { throw NodeError(.tooMuch, "\(AddTable.limit) adds are running; try again when one has ended") }
+        if isFull {
+            throw NodeError(.tooMuch, "\(AddTable.limit) adds are running; try again when one has ended")
+        }
         return AddSession(id: id)
     }
 

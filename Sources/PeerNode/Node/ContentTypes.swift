@@ -17,7 +17,9 @@ public struct ContentPath: Hashable, Sendable, CustomStringConvertible {
     /// - Throws: `NodeError` with code `invalidArgument`.
     public init(parsing text: String) throws(NodeError) {
         var rest = text[...]
-        for prefix in ["/ipfs/", "ipfs://"] where rest.hasPrefix(prefix) { rest = rest.dropFirst(prefix.count) }
+        for prefix in ["/ipfs/", "ipfs://"] where rest.hasPrefix(prefix) {
+            rest = rest.dropFirst(prefix.count)
+        }
         let parts = rest.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
         guard let first = parts.first, let root = CID(first) else {
             throw NodeError(.invalidArgument, "«\(text)» is not a CID or CID/path")

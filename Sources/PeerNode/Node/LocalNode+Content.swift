@@ -21,7 +21,10 @@ extension LocalNode {
             let builder = FileBuilder(ingest: add.ingest, settings: add.settings)
             while try builder.fill({ try source.read(into: $0) }) {}
             if let expected = source.byteCount, builder.byteCount != expected {
-                throw NodeError(.file, "the file changed while it was added: \(builder.byteCount) of \(expected) bytes")
+                throw NodeError(
+                    .file,
+                    "the file changed while it was added: \(builder.byteCount) of \(expected) bytes"
+                )
             }
             return AddedNode(try builder.finish())
         }
@@ -38,7 +41,9 @@ extension LocalNode {
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
-            AddedNode(try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings))
+            AddedNode(
+                try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings)
+            )
         }
     }
 
@@ -107,7 +112,10 @@ extension LocalNode {
             let cid = try LocalNode.follow(path, in: store)
             let kind = try LocalNode.info(cid, in: store).kind
             guard kind == .file else {
-                throw NodeError(.invalidArgument, "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))")
+                throw NodeError(
+                    .invalidArgument,
+                    "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))"
+                )
             }
             try FileReader(cid, in: store).forEachPiece(from: offset, length: length) { try sink($0) }
         }
@@ -127,7 +135,11 @@ extension LocalNode {
     /// What a block is; raw blocks are files.
     private static func info(_ cid: CID, in store: any BlockStore) throws(BlockStoreError) -> ContentInfo {
         guard let byteCount = try store.byteCount(of: cid) else {
-            throw BlockStoreError(.notFound, "block \(cid) is not in the store; no peer is connected that could have it", cid: cid)
+            throw BlockStoreError(
+                .notFound,
+                "block \(cid) is not in the store; no peer is connected that could have it",
+                cid: cid
+            )
         }
         switch cid.codec {
         case .raw: return ContentInfo(cid: cid, kind: .file, size: UInt64(byteCount))
@@ -152,7 +164,7 @@ extension LocalNode {
         do throws(BlockStoreError) {
             let info = try info(link.cid, in: store)
             return ContentEntry(name: name, cid: link.cid, size: info.size, kind: info.kind)
-        } catch where error.code == .notFound || error.code == .unsupported {
+        } catch  where error.code == .notFound || error.code == .unsupported {
             let kind: ContentKind = link.cid.codec == .raw ? .file : .other
             return ContentEntry(name: name, cid: link.cid, size: link.totalByteCount, kind: kind)
         }
@@ -194,7 +206,9 @@ extension LocalNode {
             let ingest = try store.makeIngest()
             do {
                 try ingest.protectDAG(cid, in: store)
-                let old = try store.pins().filter { $0.root == cid && $0.name == cid.description && !name.isEmpty }
+                let old = try store.pins().filter {
+                    $0.root == cid && $0.name == cid.description && !name.isEmpty
+                }
                 try ingest.pin([Pin(PinInfo(cid: cid, name: name))], closing: true)
                 for pin in old { _ = try store.unpin(pin.name) }
             } catch {
@@ -207,14 +221,18 @@ extension LocalNode {
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
             let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
-            guard !names.isEmpty else { throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is") }
+            guard !names.isEmpty else {
+                throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
+            }
             for name in names { _ = try store.unpin(name) }
         }
     }
 
     public func pins() async throws -> [PinInfo] {
         try await onStore { store in
-            try store.pins().map { PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name) }
+            try store.pins().map {
+                PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name)
+            }
         }
     }
 
@@ -233,7 +251,9 @@ extension LocalNode {
         }
     }
 
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport {
+    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
+    {
         try await onStore { store in
             // A reader that goes away does not stop the collection; there is no one to tell.
             let report = try store.collectGarbage { try? removed(CID(codec: .raw, multihash: $0)) }
@@ -244,7 +264,9 @@ extension LocalNode {
         }
     }
 
-    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport {
+    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
+        -> VerificationReport
+    {
         try await onStore { store in
             let report = try store.verify { if $0 % 1024 == 0 { try? progress(UInt64($0)) } }
             return VerificationReport(

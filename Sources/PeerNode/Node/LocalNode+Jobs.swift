@@ -9,7 +9,9 @@ extension LocalNode {
 
     public func jobs() async throws -> [JobStatus] { try await asking { try await $0.jobs() } }
 
-    public func job(_ id: JobID) async throws -> JobStatus { try await asking { try await $0.status(of: id) } }
+    public func job(_ id: JobID) async throws -> JobStatus {
+        try await asking { try await $0.status(of: id) }
+    }
 
     public func watchJob(
         _ id: JobID,
@@ -21,14 +23,18 @@ extension LocalNode {
                 if status.state.isFinal { return status }
             }
             let status = try await service.status(of: id)
-            guard status.state.isFinal else { throw NodeError(.unreachable, "the node stopped before job \(id) ended") }
+            guard status.state.isFinal else {
+                throw NodeError(.unreachable, "the node stopped before job \(id) ended")
+            }
             return status
         }
     }
 
     public func cancelJob(_ id: JobID) async throws { try await asking { try await $0.cancel(id) } }
 
-    public func jobLog(_ id: JobID) async throws -> [JobLogEntry] { try await asking { try await $0.log(of: id) } }
+    public func jobLog(_ id: JobID) async throws -> [JobLogEntry] {
+        try await asking { try await $0.log(of: id) }
+    }
 
     private func asking<Value: Sendable>(_ body: (JobService) async throws -> Value) async throws -> Value {
         do { return try await body(jobService()) } catch { throw NodeError.wrap(error) }

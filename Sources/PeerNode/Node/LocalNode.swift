@@ -87,7 +87,9 @@ public final class LocalNode: NodeService {
     }
 
     /// Runs blocking work on the store.
-    func onStore<Value: Sendable>(_ body: @escaping @Sendable (SQLiteBlockStore) throws -> Value) async throws -> Value {
+    func onStore<Value: Sendable>(_ body: @escaping @Sendable (SQLiteBlockStore) throws -> Value) async throws
+        -> Value
+    {
         let store = store
         return try await threads.run {
             do { return try body(store) } catch let error as BlockStoreError { throw NodeError(error) }

@@ -11,7 +11,11 @@ public final class Log: Sendable {
     public init(level: LogLevel) { self.level = level }
 
     /// Writes one event.
-    public func callAsFunction(_ level: LogLevel, _ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+    public func callAsFunction(
+        _ level: LogLevel,
+        _ message: String,
+        _ fields: KeyValuePairs<String, String> = [:]
+    ) {
         guard level <= self.level else { return }
         var line = "\(Log.timestamp()) \(level.rawValue) \(message)"
         for (name, value) in fields { line += " \(name)=\(Log.quoted(value))" }
@@ -23,7 +27,8 @@ public final class Log: Sendable {
 
     /// Values with spaces, quotes, control characters or nothing in them stand in quotes, so that a line stays one.
     static func quoted(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != UInt8(ascii: "\"") && $0 != 127 }
+        let isPlain =
+            !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != UInt8(ascii: "\"") && $0 != 127 }
         guard !isPlain else { return value }
         var text = "\""
         for scalar in value.unicodeScalars {
@@ -48,7 +53,9 @@ public final class Log: Sendable {
             let digits = String(number)
             return String(repeating: "0", count: max(width - digits.count, 0)) + digits
         }
-        let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map { padded($0, 2) }
+        let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map {
+            padded($0, 2)
+        }
         let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)].map { padded($0, 2) }
         let fraction = padded(Int(milliseconds % 1000), 3)
         return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(fraction)Z"
