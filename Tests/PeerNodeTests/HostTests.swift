@@ -194,6 +194,43 @@ struct HostTests {
         }
     }
 
+    @Test("Sixty connections one after another all come up: no wake-up is lost on the way")
+    func manyConnections() async throws {
+        try await HostPair.run { pair in
+            for _ in 0..<60 {
+                let peer = try await pair.first.connect(to: pair.address)
+                #expect(try await pair.first.ping(peer) > .zero)
+                await pair.first.disconnect(peer)
+            }
+            #expect(await pair.second.status.counters["connections opened"]?["inbound"] == 60)
+        }
+    }
+
+    @Test("Two hundred streams at once each get their own bytes back")
+    func manyStreams() async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let answers = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<200 {
+                    group.addTask {
+                        let sent = [UInt8](repeating: UInt8(number), count: 10_000 + number)
+                        let stream = try await pair.first.openMuxedStream(
+                            to: peer,
+                            protocolIDs: ["/bench/echo/1"]
+                        )
+                        try await stream.write(sent)
+                        await stream.closeWrite()
+                        var received: [UInt8] = []
+                        while let bytes = try await stream.readSlice() { received += bytes }
+                        return received == sent
+                    }
+                }
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(answers == 200)
+        }
+    }
+
     @Test(
         "What cannot be listened on is said so",
         arguments: ["/ip4/127.0.0.1/udp/1", "/dns4/localhost/tcp/0"]
