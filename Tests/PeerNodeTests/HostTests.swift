@@ -77,13 +77,13 @@ struct HostTests {
         }
     }
 
-    @Test("8 MB are echoed under flow control, in a private network too", arguments: [false, true])
+    @Test("2 MB are echoed under flow control, in a private network too", arguments: [false, true])
     func echo(isPrivate: Bool) async throws {
         let key = isPrivate ? swarmKey(1) : nil
         try await HostPair.run(keys: (key, key)) { pair in
             let peer = try await pair.first.connect(to: pair.address)
             let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: ["/bench/echo/1"])
-            let sent = (0..<8_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 4) }
+            let sent = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 4) }
             async let writing: Void = {
                 try await stream.write(sent)
                 await stream.closeWrite()
