@@ -319,6 +319,8 @@ extension Host: StreamHost {
         return stream
     }
 
+    /// The handler's task prefers the event loop: nothing in it may block or compute for long, but on an executor that
+    /// it moves to.
     package func serve(
         _ protocolID: String,
         _ handler: @escaping @Sendable (PeerID, any PeerStream) async throws -> Void
