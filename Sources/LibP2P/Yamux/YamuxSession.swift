@@ -127,6 +127,11 @@ package struct YamuxSession: Sendable {
 
     // MARK: What the application does
 
+    /// Whether neither limit keeps `open` from opening a stream.
+    package var canOpen: Bool {
+        outboundCount < limits.maxOutboundStreamCount && unacknowledgedCount < limits.maxUnacknowledgedCount
+    }
+
     /// Opens a stream; it may be written to at once.
     package mutating func open(now: ContinuousClock.Instant) throws(YamuxOpenFault) -> YamuxStreamID {
         guard state == .open else { throw .closing }

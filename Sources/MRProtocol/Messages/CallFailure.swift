@@ -1,7 +1,7 @@
 package import Multiformats
 
 /// Why a call came to nothing; the last message of its stream.
-package struct CallFailure: Equatable, Sendable {
+package struct CallFailure: Error, Equatable, Sendable {
     /// What kind of failure it is; codes of later versions are kept as they are.
     package struct Code: Hashable, Sendable {
         package let number: UInt64

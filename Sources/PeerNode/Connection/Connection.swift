@@ -248,7 +248,10 @@ package final class Connection {
                 switch error {
                 case .closing, .idsExhausted: throw .connection(.ended)
                 case .tooManyStreams, .tooManyUnacknowledged:
-                    await withUnsafeContinuation { openers.append($0) }
+                    await withUnsafeContinuation { continuation in
+                        guard !session.canOpen, fault == nil else { return continuation.resume() }
+                        openers.append(continuation)
+                    }
                 }
             }
         }

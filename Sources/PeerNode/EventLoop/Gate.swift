@@ -20,13 +20,11 @@ final class Gate {
 
     /// Waits for `open()`.
     func wait() async {
-        if isOpen {
-            isOpen = false
-            return
-        }
         await withUnsafeContinuation { continuation in
+            guard !isOpen else { return continuation.resume() }
             precondition(waiter == nil, "one task waits at a gate")
             waiter = continuation
         }
+        isOpen = false
     }
 }

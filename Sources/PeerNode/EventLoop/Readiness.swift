@@ -1,7 +1,8 @@
 /// Whether a descriptor can be read and written, and who waits for it.
 ///
 /// Edge-triggered: a flag is cleared *before* the system call that may find nothing, so that an edge which comes after
-/// it is never lost.
+/// it is never lost. Waits look at the flags again inside the continuation's body: the caller may have been queued anew
+/// on the way there, when its task prefers another executor.
 ///
 /// `@unchecked Sendable`: touched on the event loop's thread only.
 final class Readiness: @unchecked Sendable {
@@ -44,6 +45,7 @@ final class Readiness: @unchecked Sendable {
     func readable() async {
         guard !isReadable, !isClosed else { return }
         await withUnsafeContinuation { continuation in
+            guard !isReadable, !isClosed else { return continuation.resume() }
             precondition(reader == nil, "one task reads a descriptor")
             reader = continuation
         }
@@ -54,6 +56,7 @@ final class Readiness: @unchecked Sendable {
     func writable() async {
         guard !isWritable, !isClosed else { return }
         await withUnsafeContinuation { continuation in
+            guard !isWritable, !isClosed else { return continuation.resume() }
             precondition(writer == nil, "one task writes a descriptor")
             writer = continuation
         }
