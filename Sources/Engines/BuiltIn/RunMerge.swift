@@ -163,7 +163,7 @@ final class RunMerge {
             guard let entry = reader.index.entry(for: partition) else { continue }
             cursors.append(PartitionCursor(reader, entry, bufferByteCount: bufferByteCount))
         }
-        var merger = try RunMerger(cursors)
+        let merger = try RunMerger(cursors)
         var untilCheck = 0
         while let smallest = merger.smallest {
             if untilCheck == 0 {
