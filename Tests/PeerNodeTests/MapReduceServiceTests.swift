@@ -44,16 +44,6 @@ struct MapReduceServiceTests {
         }
     }
 
-    @Test("version 0 is refused")
-    func version() async throws {
-        try await withWorker { peer, _, _ in
-            var own = HelloMessage()
-            own.version = 0
-            let error = await #expect(throws: CallError.self) { try await peer.hello(own) }
-            #expect(error?.code == .unsupportedVersion)
-        }
-    }
-
     @Test("have answers from the store, also for more blocks than one call takes")
     func have() async throws {
         let held = try [1, 2, 3].map { try store.makeIngest().put([UInt8($0)], codec: .raw) }
@@ -71,7 +61,9 @@ struct MapReduceServiceTests {
     func task() async throws {
         let worker = StubWorker { [workerKey] task, master, progress in
             progress(2)
-            return .success(SampleTask.seal(SampleTask.receipt(for: task, by: workerKey, to: master), by: workerKey))
+            return .success(
+                SampleTask.seal(SampleTask.receipt(for: task, by: workerKey, to: master), by: workerKey)
+            )
         }
         try await withWorker(worker) { peer, _, here in
             let task = SampleTask.map(attempt: 5)
@@ -87,7 +79,9 @@ struct MapReduceServiceTests {
         let worker = StubWorker { [workerKey] task, master, progress in
             progress(123)
             for await _ in gate { break }
-            return .success(SampleTask.seal(SampleTask.receipt(for: task, by: workerKey, to: master), by: workerKey))
+            return .success(
+                SampleTask.seal(SampleTask.receipt(for: task, by: workerKey, to: master), by: workerKey)
+            )
         }
         try await withWorker(worker) { peer, _, _ in
             let heard = Mutex<[UInt64]>([])
@@ -99,15 +93,20 @@ struct MapReduceServiceTests {
         }
     }
 
-    @Test("a task's fault arrives as it was", arguments: [
-        TaskFault.cancelled, .argument(name: "pattern", reason: "no regular expression"),
-        .recordTooLong(file: "text", offset: 77, limit: 1000),
-        .blockUnavailable(CID.of([1], codec: .raw), file: "text", offset: 3, reason: "nobody has it"),
-    ])
+    @Test(
+        "a task's fault arrives as it was",
+        arguments: [
+            TaskFault.cancelled, .argument(name: "pattern", reason: "no regular expression"),
+            .recordTooLong(file: "text", offset: 77, limit: 1000),
+            .blockUnavailable(CID.of([1], codec: .raw), file: "text", offset: 3, reason: "nobody has it"),
+        ]
+    )
     func fault(fault: TaskFault) async throws {
         let worker = StubWorker { _, _, _ in .failure(.failure(CallFailure(fault))) }
         try await withWorker(worker) { peer, _, _ in
-            let error = await #expect(throws: CallError.self) { try await peer.run(SampleTask.map(attempt: 1)) }
+            let error = await #expect(throws: CallError.self) {
+                try await peer.run(SampleTask.map(attempt: 1))
+            }
             guard case .failure(let failure) = error else {
                 Issue.record("\(String(describing: error))")
                 return
@@ -116,13 +115,18 @@ struct MapReduceServiceTests {
         }
     }
 
-    @Test("a receipt that is not the peer's, or not for this task, is a violation", arguments: ReceiptFlaw.allCases)
+    @Test(
+        "a receipt that is not the peer's, or not for this task, is a violation",
+        arguments: ReceiptFlaw.allCases
+    )
     func badReceipt(flaw: ReceiptFlaw) async throws {
         let worker = StubWorker { [workerKey] task, master, _ in
             .success(flaw.seal(task, by: workerKey, to: master))
         }
         try await withWorker(worker) { peer, _, _ in
-            let error = await #expect(throws: CallError.self) { try await peer.run(SampleTask.map(attempt: 1)) }
+            let error = await #expect(throws: CallError.self) {
+                try await peer.run(SampleTask.map(attempt: 1))
+            }
             guard case .violation = error else {
                 Issue.record("\(String(describing: error))")
                 return
@@ -140,11 +144,19 @@ struct MapReduceServiceTests {
                 return SampleTask.seal(SampleTask.receipt(for: task, by: other, to: master), by: other)
             case .otherAttempt:
                 return SampleTask.seal(
-                    SampleTask.receipt(for: SampleTask.map(attempt: 99), by: worker, to: master), by: worker)
+                    SampleTask.receipt(for: SampleTask.map(attempt: 99), by: worker, to: master),
+                    by: worker
+                )
             case .otherMaster:
-                return SampleTask.seal(SampleTask.receipt(for: task, by: worker, to: .numbered(3)), by: worker)
+                return SampleTask.seal(
+                    SampleTask.receipt(for: task, by: worker, to: .numbered(3)),
+                    by: worker
+                )
             case .changedByte:
-                var sealed = SampleTask.seal(SampleTask.receipt(for: task, by: worker, to: master), by: worker)
+                var sealed = SampleTask.seal(
+                    SampleTask.receipt(for: task, by: worker, to: master),
+                    by: worker
+                )
                 sealed[sealed.count - 70] ^= 1
                 return sealed
             case .noEnvelope: return [1, 2, 3]
@@ -152,11 +164,15 @@ struct MapReduceServiceTests {
         }
     }
 
-    @Test("requests that cannot be served are answered with a typed failure", arguments: [
-        ([0x9a, 0x06, 0x00], CallFailure.Code.unknownCall),  // field 99, empty
-        ([0x0a, 0x7f], .malformed),  // hello longer than the message
-        ([0x32, 0x00], .unspecified),  // cancel without an attempt: attempt 0, no failure
-    ])
+    @Test(
+        "requests that cannot be served are answered with a typed failure",
+        arguments: [
+            ([0x9a, 0x06, 0x00], CallFailure.Code.unknownCall),  // field 99, empty
+            ([0x0a, 0x7f], .malformed),  // hello longer than the message
+            ([0x0a, 0x02, 0x08, 0x00], .unsupportedVersion),  // hello of version 0
+            ([0x32, 0x00], .unspecified),  // cancel without an attempt: attempt 0, no failure
+        ]
+    )
     func badRequest(request: [UInt8], code: CallFailure.Code) async throws {
         try await withWorker { peer, _, here in
             let stream = try await here.openStream(to: peer.peer, protocolIDs: [MapReduceRequest.protocolID])
@@ -190,7 +206,8 @@ struct MapReduceServiceTests {
         let network = MemoryNetwork()
         let here = await network.makeHost(1)
         let there = await network.makeHost(2)
-        await there.serve(MapReduceRequest.protocolID) { _, stream in while try await stream.read(atMost: 100) != nil {}
+        await there.serve(MapReduceRequest.protocolID) { _, stream in
+            while try await stream.read(atMost: 100) != nil {}
             _ = try await MemoryStream.pair().0.read(atMost: 1)
         }
         await withTaskGroup(of: Void.self) { group in

@@ -55,7 +55,13 @@ struct MembershipServiceTests {
             }
             let network = nodes[0].network
             let key = Ed25519.KeyPair()
-            let seen = await Self.life(of: key, in: network, bootstrap: [nodes[0].address], tablePath: path, until: 3)
+            let seen = await Self.life(
+                of: key,
+                in: network,
+                bootstrap: [nodes[0].address],
+                tablePath: path,
+                until: 3
+            )
             #expect(seen == 3)
             let again = await Self.life(of: key, in: network, bootstrap: [], tablePath: path, until: 3)
             #expect(again == 3)
@@ -68,7 +74,11 @@ struct MembershipServiceTests {
         let lateKey = Ed25519.KeyPair()
         let (events, event) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(64))
         let early = await ClusterNode(
-            Ed25519.KeyPair(), in: network, bootstrap: [.bootstrap(PeerID(lateKey))], event: event)
+            Ed25519.KeyPair(),
+            in: network,
+            bootstrap: [.bootstrap(PeerID(lateKey))],
+            event: event
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
             await early.start(in: &group)
             for await _ in events {
@@ -116,7 +126,13 @@ struct MembershipServiceTests {
         until count: Int
     ) async -> Int {
         let (events, event) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(64))
-        let node = await ClusterNode(key, in: network, bootstrap: bootstrap, tablePath: tablePath, event: event)
+        let node = await ClusterNode(
+            key,
+            in: network,
+            bootstrap: bootstrap,
+            tablePath: tablePath,
+            event: event
+        )
         return await withThrowingTaskGroup(of: Void.self) { group in
             await node.start(in: &group)
             for await _ in events {
@@ -142,7 +158,12 @@ struct MembershipServiceTests {
         for _ in 0..<count {
             nodes.append(
                 await ClusterNode(
-                    Ed25519.KeyPair(), in: network, bootstrap: nodes.first.map { [$0.address] } ?? [], event: event))
+                    Ed25519.KeyPair(),
+                    in: network,
+                    bootstrap: nodes.first.map { [$0.address] } ?? [],
+                    event: event
+                )
+            )
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for node in nodes { await node.start(in: &group) }
@@ -180,7 +201,11 @@ private struct ClusterNode: Sendable {
         let worker = StubWorker()
         membership = MembershipService(
             MembershipService.Configuration(
-                identity: key, bootstrap: bootstrap, tablePath: tablePath, settings: settings),
+                identity: key,
+                bootstrap: bootstrap,
+                tablePath: tablePath,
+                settings: settings
+            ),
             host: host,
             addresses: { [.plain] },
             hello: { worker.hello() },
@@ -204,7 +229,9 @@ private struct ClusterNode: Sendable {
 extension Multiaddr {
     /// An address that is as good as any: memory needs none.
     static var plain: Multiaddr {
-        guard let address = Multiaddr("/ip4/127.0.0.1/tcp/4001") else { preconditionFailure("a well-known address") }
+        guard let address = Multiaddr("/ip4/127.0.0.1/tcp/4001") else {
+            preconditionFailure("a well-known address")
+        }
         return address
     }
 

@@ -213,7 +213,9 @@ package actor MembershipService: GossipDelegate {
         for action in actions {
             switch action {
             case .call(let number, let peer, let addresses, let message):
-                if case .enqueued = workContinuation.yield(.call(number, peer, addresses, message)) { continue }
+                if case .enqueued = workContinuation.yield(.call(number, peer, addresses, message)) {
+                    continue
+                }
                 apply(machine.failed(number, now: now, random: &random))
             case .answer(let number, let message):
                 if let waiting = awaited.removeValue(forKey: number) {
@@ -256,7 +258,10 @@ package actor MembershipService: GossipDelegate {
         case .call(let number, let peer, let addresses, let message):
             do {
                 try await host.connect(to: peer, addresses: addresses)
-                let answer = try await MapReducePeer(peer, host: host).gossip(message, timeout: Self.callTimeout)
+                let answer = try await MapReducePeer(peer, host: host).gossip(
+                    message,
+                    timeout: Self.callTimeout
+                )
                 apply(machine.answered(number, answer, now: now, random: &random))
             } catch {
                 apply(machine.failed(number, now: now, random: &random))
@@ -276,7 +281,12 @@ package actor MembershipService: GossipDelegate {
             bootstrap.succeeded(address, peer: peer)
             apply(machine.greet(peer, now: now, random: &random))
         } catch {
-            bootstrap.failed(address, reason: "\(error)", now: now, jitter: .random(in: 0...1, using: &random))
+            bootstrap.failed(
+                address,
+                reason: "\(error)",
+                now: now,
+                jitter: .random(in: 0...1, using: &random)
+            )
             onEvent(.bootstrapFailed(address, reason: "\(error)"))
         }
     }
@@ -335,7 +345,8 @@ package actor MembershipService: GossipDelegate {
             }
             if now >= nextHellos {
                 nextHellos = now + Self.helloInterval
-                for peer in await host.connectedPeers() where peer.protocols.contains(MapReduceRequest.protocolID) {
+                for peer in await host.connectedPeers()
+                where peer.protocols.contains(MapReduceRequest.protocolID) {
                     workContinuation.yield(.hello(peer.id))
                 }
             }

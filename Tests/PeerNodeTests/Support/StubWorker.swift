@@ -6,13 +6,18 @@ import Synchronization
 
 /// A worker whose tasks end as a test says.
 final class StubWorker: WorkerDelegate {
-    typealias Body = @Sendable (RemoteTask, PeerID, @Sendable (UInt64) -> Void) async -> Result<[UInt8], CallError>
+    typealias Body =
+        @Sendable (RemoteTask, PeerID, @Sendable (UInt64) -> Void) async -> Result<[UInt8], CallError>
 
     let cancelled = Mutex<[UInt64]>([])
     let ended = Mutex<[CID]>([])
     private let body: Body
 
-    init(_ body: @escaping Body = { _, _, _ in .failure(.failure(CallFailure(.refused, message: "no tasks here"))) }) {
+    init(
+        _ body: @escaping Body = { _, _, _ in
+            .failure(.failure(CallFailure(.refused, message: "no tasks here")))
+        }
+    ) {
         self.body = body
     }
 
@@ -53,9 +58,20 @@ enum SampleTask {
     static func map(attempt: UInt64) -> RemoteTask {
         let leaf = InputLeaf(cid: CID.of([1, 2, 3], codec: .raw), byteCount: 3)
         let segment = MapSegment(
-            fileIndex: 0, fileName: "text", fileOffset: 0, leaves: [leaf], lookahead: [], reachesEndOfFile: true)
+            fileIndex: 0,
+            fileName: "text",
+            fileOffset: 0,
+            leaves: [leaf],
+            lookahead: [],
+            reachesEndOfFile: true
+        )
         let head = TaskHead(
-            job: CID.of(spec, codec: .dagCBOR), spec: spec, attempt: attempt, key: [7, 7], engine: "builtin/1")
+            job: CID.of(spec, codec: .dagCBOR),
+            spec: spec,
+            attempt: attempt,
+            key: [7, 7],
+            engine: "builtin/1"
+        )
         return .map(MapTaskMessage(head: head, assignment: MapAssignment(segments: [segment])))
     }
 
@@ -64,8 +80,14 @@ enum SampleTask {
         counters.inputBytes = 3
         let output = StoredFile(root: CID.of([9], codec: .raw), byteCount: 1, holders: [PeerID(worker)])
         return Receipt(
-            kind: task.kind, head: task.head, worker: PeerID(worker), master: master, output: output,
-            lookaheadCount: 0, counters: counters)
+            kind: task.kind,
+            head: task.head,
+            worker: PeerID(worker),
+            master: master,
+            output: output,
+            lookaheadCount: 0,
+            counters: counters
+        )
     }
 
     static func seal(_ receipt: Receipt, by worker: Ed25519.KeyPair) -> [UInt8] {
