@@ -87,7 +87,11 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"], exclude: ["Vectors"]),
-        tests("LibP2PTests", ["LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
+        tests(
+            "LibP2PTests",
+            ["LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "PeerTestKit"],
+            exclude: ["Vectors"]
+        ),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests(
             "PeerNodeTests",

@@ -71,9 +71,13 @@ struct MultistreamTests {
             ("a message of 1025 bytes", [0x81, 0x08], MultistreamFault.messageLength(1025)),
             ("a message of no bytes", [0x00], .messageLength(0)),
             ("a length that is not minimal", [0x81, 0x00], .badLength),
-            ("no newline at the end", [0x02, 0x61, 0x62], .badText),
-            ("text that is not UTF-8", [0x02, 0xff, 0x0a], .badText),
-            ("something else than the header", [0x03, 0x6e, 0x61, 0x0a], .noHeader),
+            ("no newline at the end", [0x13] + [UInt8](repeating: 0x61, count: 19), .badText),
+            ("text that is not UTF-8", [0x13] + [UInt8](repeating: 0xff, count: 18) + [0x0a], .badText),
+            ("a first message as long as no header", [0x12], .noHeader),
+            (
+                "another text than the header", [0x13] + [UInt8](repeating: 0x61, count: 18) + [0x0a],
+                .noHeader
+            ),
         ] as [(String, [UInt8], MultistreamFault)]
     )
     func hostile(name: String, bytes: [UInt8], fault: MultistreamFault) {

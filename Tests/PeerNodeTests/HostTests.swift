@@ -77,13 +77,13 @@ struct HostTests {
         }
     }
 
-    @Test("8 MB are echoed under flow control, in a private network too", arguments: [false, true])
+    @Test("2 MB are echoed under flow control, in a private network too", arguments: [false, true])
     func echo(isPrivate: Bool) async throws {
         let key = isPrivate ? swarmKey(1) : nil
         try await HostPair.run(keys: (key, key)) { pair in
             let peer = try await pair.first.connect(to: pair.address)
             let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: ["/bench/echo/1"])
-            let sent = (0..<8_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 4) }
+            let sent = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 4) }
             async let writing: Void = {
                 try await stream.write(sent)
                 await stream.closeWrite()
@@ -191,6 +191,43 @@ struct HostTests {
             await pair.second.disconnect(pair.first.localPeer)
             await #expect(throws: StreamFault.self) { try await stream.readSlice() }
             await #expect(throws: StreamFault.self) { try await stream.write([1]) }
+        }
+    }
+
+    @Test("Sixty connections one after another all come up: no wake-up is lost on the way")
+    func manyConnections() async throws {
+        try await HostPair.run { pair in
+            for _ in 0..<60 {
+                let peer = try await pair.first.connect(to: pair.address)
+                #expect(try await pair.first.ping(peer) > .zero)
+                await pair.first.disconnect(peer)
+            }
+            #expect(await pair.second.status.counters["connections opened"]?["inbound"] == 60)
+        }
+    }
+
+    @Test("Two hundred streams at once each get their own bytes back")
+    func manyStreams() async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let answers = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<200 {
+                    group.addTask {
+                        let sent = [UInt8](repeating: UInt8(number), count: 10_000 + number)
+                        let stream = try await pair.first.openMuxedStream(
+                            to: peer,
+                            protocolIDs: ["/bench/echo/1"]
+                        )
+                        try await stream.write(sent)
+                        await stream.closeWrite()
+                        var received: [UInt8] = []
+                        while let bytes = try await stream.readSlice() { received += bytes }
+                        return received == sent
+                    }
+                }
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(answers == 200)
         }
     }
 

@@ -46,6 +46,7 @@ struct MultistreamReader: Sendable {
     private var prefix: [UInt8] = []
     private var body: [UInt8] = []
     private var bodyByteCount: Int?
+    private var isFirst = true
 
     /// Moves bytes from the front of `bytes` into the message.
     ///
@@ -61,7 +62,10 @@ struct MultistreamReader: Sendable {
         body += piece
         bytes = bytes.dropFirst(piece.count)
         guard body.count == wanted else { return nil }
-        defer { self = MultistreamReader() }
+        defer {
+            self = MultistreamReader()
+            isFirst = false
+        }
         guard body.popLast() == MultistreamMessage.newline, let text = String(validating: body, as: UTF8.self)
         else {
             throw .badText
@@ -76,6 +80,8 @@ struct MultistreamReader: Sendable {
         guard (1...UInt64(MultistreamMessage.maxByteCount)).contains(length) else {
             throw .messageLength(length)
         }
+        // A peer with another swarm key sends noise: do not wait for the rest of what cannot be the header.
+        guard !isFirst || length == MultistreamMessage.header.utf8.count + 1 else { throw .noHeader }
         return Int(length)
     }
 }

@@ -100,6 +100,9 @@ package final class Host {
         listeners.flatMap { InterfaceAddresses.expand($0.local) }.map(\.multiaddr)
     }
 
+    /// Protocols that it serves, sorted.
+    package var protocolNames: [String] { protocols.names.sorted() }
+
     /// The state of the network, for `status`.
     package var status: HostStatus {
         HostStatus(
@@ -316,6 +319,8 @@ extension Host: StreamHost {
         return stream
     }
 
+    /// The handler's task prefers the event loop: nothing in it may block or compute for long, but on an executor that
+    /// it moves to.
     package func serve(
         _ protocolID: String,
         _ handler: @escaping @Sendable (PeerID, any PeerStream) async throws -> Void

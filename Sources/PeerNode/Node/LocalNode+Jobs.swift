@@ -3,16 +3,20 @@ internal import Multiformats
 // MARK: - Jobs
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func submit(_ submission: JobSubmission) async throws -> JobID {
         try await asking { try await $0.submit(submission) }
     }
 
+    /// As `NodeService` says.
     public func jobs() async throws -> [JobStatus] { try await asking { try await $0.jobs() } }
 
+    /// As `NodeService` says.
     public func job(_ id: JobID) async throws -> JobStatus {
         try await asking { try await $0.status(of: id) }
     }
 
+    /// As `NodeService` says.
     public func watchJob(
         _ id: JobID,
         update: @escaping @Sendable (JobStatus) throws -> Void
@@ -30,8 +34,10 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func cancelJob(_ id: JobID) async throws { try await asking { try await $0.cancel(id) } }
 
+    /// As `NodeService` says.
     public func jobLog(_ id: JobID) async throws -> [JobLogEntry] {
         try await asking { try await $0.log(of: id) }
     }
@@ -39,41 +45,4 @@ extension LocalNode {
     private func asking<Value: Sendable>(_ body: (JobService) async throws -> Value) async throws -> Value {
         do { return try await body(jobService()) } catch { throw NodeError.wrap(error) }
     }
-}
-
-// MARK: - The node
-
-extension LocalNode {
-    public func identity() async throws -> NodeIdentity {
-        let home = home
-        let key = try await threads.run { try IdentityFile.load(home) }
-        return NodeIdentity(
-            peerID: try IdentityFile.peerID(of: key).description,
-            addresses: [],
-            agent: Version.agent,
-            protocols: []
-        )
-    }
-
-    public func status() async throws -> NodeStatus {
-        NodeStatus(
-            identity: try await identity(),
-            isDaemon: options.isDaemon,
-            startedAt: startedAt,
-            repository: try await repositoryStatistics(),
-            slotCount: options.slots,
-            peers: [],
-            activeJobs: try await jobs().filter { !$0.state.isFinal }
-        )
-    }
-
-    public func peers() async throws -> [PeerInfo] { throw LocalNode.notConnected }
-
-    public func connect(_ address: String) async throws -> String { throw LocalNode.notConnected }
-
-    public func disconnect(_ peer: String) async throws { throw LocalNode.notConnected }
-
-    public func ping(_ peer: String) async throws -> Double { throw LocalNode.notConnected }
-
-    private static let notConnected = NodeError(.notConnected, "this node is not connected to a network yet")
 }

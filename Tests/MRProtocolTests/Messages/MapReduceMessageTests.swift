@@ -29,11 +29,13 @@ struct MapReduceMessageTests {
     )
 
     private static var hello: HelloMessage {
-        var message = HelloMessage()
-        message.agent = "peernode/0.1"
-        message.engines = ["builtin/1", "js/1"]
-        (message.slots, message.busySlots, message.features) = (4, 300, ["x"])
-        return message
+        HelloMessage(
+            agent: "peernode/0.1",
+            engines: ["builtin/1", "js/1"],
+            slots: 4,
+            busySlots: 300,
+            features: ["x"]
+        )
     }
 
     private static var gossip: GossipMessage {
@@ -226,10 +228,25 @@ struct MapReduceMessageTests {
         #expect(throws: MessageFault.tooLong(4_194_305, limit: 4_194_304)) {
             try MapReduceRequest(bytes: [UInt8](repeating: 0, count: 4_194_305))
         }
-        var hello = HelloMessage()
-        hello.engines = [String](repeating: "e", count: 65)
+        let hello = HelloMessage(
+            agent: "",
+            engines: [String](repeating: "e", count: 65),
+            slots: 0,
+            busySlots: 0
+        )
         #expect(throws: MessageFault.value("engines")) {
             try MapReduceRequest(bytes: MapReduceRequest.hello(hello).bytes)
+        }
+    }
+
+    @Test("a long reason is cut at a character, and read; text that is not UTF-8 is refused")
+    func texts() throws {
+        let reason = "x" + String(repeating: "é", count: 3000)
+        let bytes = MapReduceResponse.failure(CallFailure(.store(reason))).bytes
+        let expected = CallFailure(.store("x" + String(repeating: "é", count: 2047)))
+        #expect(try MapReduceResponse(bytes: bytes) == .failure(expected))
+        #expect(throws: MessageFault.value("message")) {
+            try MapReduceResponse(bytes: [0x0a, 3, 0x12, 1, 0xff])
         }
     }
 
