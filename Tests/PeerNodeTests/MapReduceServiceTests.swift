@@ -35,8 +35,7 @@ struct MapReduceServiceTests {
     func hello() async throws {
         let gossip = GossipRecorder()
         try await withWorker(gossip: gossip) { peer, _, here in
-            var own = HelloMessage()
-            own.slots = 9
+            let own = HelloMessage(agent: "caller/1", engines: [], slots: 9, busySlots: 0)
             let answer = try await peer.hello(own)
             #expect(answer.slots == 4)
             #expect(answer.engines == ["builtin/1"])
@@ -264,7 +263,8 @@ struct MapReduceServiceTests {
                     count += 1
                     if count == CallLimits.maxCallsPerPeer { break }
                 }
-                let error = await #expect(throws: CallError.self) { try await peer.hello(HelloMessage()) }
+                let own = HelloMessage(agent: "caller/1", engines: [], slots: 1, busySlots: 0)
+                let error = await #expect(throws: CallError.self) { try await peer.hello(own) }
                 #expect(error?.code == .busy)
                 #expect(await service.figures.busy == 1)
                 group.cancelAll()

@@ -22,12 +22,7 @@ final class StubWorker: WorkerDelegate {
     }
 
     func hello() -> HelloMessage {
-        var hello = HelloMessage()
-        hello.agent = "stub/1"
-        hello.engines = ["builtin/1"]
-        hello.slots = 4
-        hello.busySlots = 1
-        return hello
+        HelloMessage(agent: "stub/1", engines: ["builtin/1"], slots: 4, busySlots: 1)
     }
 
     func run(
