@@ -59,6 +59,8 @@ package actor MembershipService: GossipDelegate {
     private var bootstrap: BootstrapSchedule
     private var addresses: [Multiaddr] = []
     private var hellos: [PeerID: HelloMessage] = [:]
+    /// Connected members that were told what we know; identify may come again and again.
+    private var greeted: Set<PeerID> = []
     private var lastAlive: [PeerID: Int64] = [:]
     private var unsaved: Set<PeerID> = []
     private var forgotten: Set<PeerID> = []
@@ -305,15 +307,22 @@ package actor MembershipService: GossipDelegate {
             case .identified(let peer, let protocols, let record):
                 // Plain libp2p peers are welcome to exchange blocks, and are no members of the cluster.
                 if protocols.contains(MapReduceRequest.protocolID) { met(peer, record: record) }
-            case .disconnected(let peer): bootstrap.disconnected(peer, now: now)
+            case .disconnected(let peer): left(peer)
             }
         }
     }
 
     private func met(_ peer: PeerID, record: [UInt8]?) {
         if let record { apply(machine.learn([record], now: now)) }
+        guard greeted.insert(peer).inserted else { return }
         apply(machine.greet(peer, now: now, random: &random))
         workContinuation.yield(.hello(peer))
+    }
+
+    private func left(_ peer: PeerID) {
+        greeted.remove(peer)
+        if machine.member(peer) == nil { hellos[peer] = nil }
+        bootstrap.disconnected(peer, now: now)
     }
 
     private func keepTime() async {
