@@ -39,7 +39,7 @@ struct ExchangeThroughputTests {
         _ source: any StreamHost,
         connect: (inout ThrowingTaskGroup<Void, any Error>) async throws -> Void
     ) async throws {
-        let folder = "/tmp/exchange-bench-\(getpid())"
+        let folder = "/tmp/exchange-bench-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         #expect(mkdir(folder, 0o700) == 0)
         defer { Self.remove(folder) }
         let here = try SQLiteBlockStore(path: folder + "/here.db")
@@ -73,7 +73,7 @@ struct ExchangeThroughputTests {
 
     private static func remove(_ folder: String) {
         for name in ["here.db", "there.db"] {
-            for end in ["", "-wal", "-shm", "-lock", ".lock"] { unlink(folder + "/" + name + end) }
+            for end in ["", "-wal", "-shm", "-leases"] { unlink(folder + "/" + name + end) }
         }
         rmdir(folder)
     }
