@@ -65,9 +65,9 @@ let package = Package(
                 "CLinux", "CWebSockets", "CJansson",
             ]
         ),
-        executable("PeerNodeDaemon", ["PeerNode"]),
+        executable("PeerNodeDaemon", ["PeerNode", "CLinux"]),
+        executable("peerctl", ["PeerNode", "Engines", "Multiformats", "MRProtocol", "CLinux"]),
         executable("PeerHostFixture", ["PeerNode", "LibP2P", "Multiformats", "PeerCrypto"]),
-        executable("peerctl", ["PeerNode", "BlockStore", "Multiformats", "MRProtocol", "CLinux"]),
 
         library(
             "PeerTestKit",

@@ -51,7 +51,10 @@ final class WordTable {
         touched.deallocate()
     }
 
-    var byteCount: Int { slotCount * MemoryLayout<WordSlot>.stride + arena.byteCount }
+    /// Memory that the keys need: slots are at most four times as many.
+    ///
+    /// Not the slots held: those that an emptied table keeps must not make it spill again at once.
+    var byteCount: Int { 4 * count * MemoryLayout<WordSlot>.stride + arena.byteCount }
 
     /// Forgets all keys; keeps the slots unless they are many more than were needed.
     func removeAll() {

@@ -45,7 +45,9 @@ package struct OptionTable: Sendable {
     /// Reads arguments.
     ///
     /// - Parameter stopsAtOperand: leave the first operand and all behind it unread, in `rest`.
-    package func parse(_ arguments: [String], stopsAtOperand: Bool = false) throws(UsageError) -> ParsedArguments {
+    package func parse(_ arguments: [String], stopsAtOperand: Bool = false) throws(UsageError)
+        -> ParsedArguments
+    {
         var parsed = ParsedArguments()
         var rest = arguments[...]
         while let argument = rest.popFirst() {
@@ -97,7 +99,9 @@ package struct OptionTable: Sendable {
                 parsed.values[option.name] = ["true"]
                 continue
             }
-            guard let value = cluster.isEmpty ? rest.popFirst() : String(cluster) else { throw missingValue(option) }
+            guard let value = cluster.isEmpty ? rest.popFirst() : String(cluster) else {
+                throw missingValue(option)
+            }
             parsed.values[option.name, default: []].append(value)
             return
         }
@@ -108,14 +112,17 @@ package struct OptionTable: Sendable {
         let candidates = options.filter { !name.isEmpty && $0.name.hasPrefix(name) }
         if let only = candidates.first, candidates.count == 1 { return only }
         if candidates.isEmpty {
-            let near = Spelling.nearest(to: name, among: options.map(\.name)).map { "; did you mean --\($0)?" } ?? ""
+            let near =
+                Spelling.nearest(to: name, among: options.map(\.name)).map { "; did you mean --\($0)?" } ?? ""
             throw UsageError("unknown option --\(name)\(near)")
         }
         let names = candidates.map { "--\($0.name)" }.joined(separator: ", ")
         throw UsageError("--\(name) may mean \(names)")
     }
 
-    private func setFlag(_ option: OptionSpec, _ text: String?, _ parsed: inout ParsedArguments) throws(UsageError) {
+    private func setFlag(_ option: OptionSpec, _ text: String?, _ parsed: inout ParsedArguments)
+        throws(UsageError)
+    {
         switch text {
         case nil, "true": parsed.values[option.name] = ["true"]
         case "false": parsed.values[option.name] = ["false"]
@@ -147,6 +154,9 @@ package struct ParsedArguments: Sendable, Equatable {
     /// Arguments that were not read.
     package var rest: [String] = []
 
+    /// An empty line.
+    package init() {}
+
     /// Whether a flag is set.
     package func flag(_ name: String, default standard: Bool = false) -> Bool {
         values[name].map { $0.last == "true" } ?? standard
@@ -167,9 +177,11 @@ package struct ParsedArguments: Sendable, Equatable {
 
 /// Guesses what a mistyped word was meant to be.
 package enum Spelling {
-    /// The candidate with the fewest edits, at most two and fewer than half of the word; `nil` when none is near.
+    /// The candidate with the fewest edits, at most two and at most half of the word; `nil` when none is near.
     package static func nearest(to word: String, among candidates: [String]) -> String? {
-        let scored = candidates.map { (edits(word, $0), $0) }.filter { $0.0 <= 2 && $0.0 * 2 < max(word.count, 2) }
+        let scored = candidates.map { (edits(word, $0), $0) }.filter {
+            $0.0 <= 2 && $0.0 * 2 <= max(word.count, 2)
+        }
         return scored.min { $0.0 < $1.0 }?.1
     }
 

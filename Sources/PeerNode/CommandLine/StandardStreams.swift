@@ -22,7 +22,9 @@ package final class StandardStreams: Sendable {
         pending.withLock { pending in
             pending += text.utf8
             pending.append(10)
-            if isInteractive || pending.count >= StandardStreams.bufferByteCount { StandardStreams.drain(&pending) }
+            if isInteractive || pending.count >= StandardStreams.bufferByteCount {
+                StandardStreams.drain(&pending)
+            }
         }
     }
 
@@ -64,7 +66,9 @@ package final class StandardStreams: Sendable {
             if errno == EINTR { continue }
             if errno == EPIPE { dieOfBrokenPipe() }
             let reason = String(cString: strerror(errno))
-            _ = "peerctl: cannot write to standard output: \(reason)\n".withCString { write(STDERR_FILENO, $0, strlen($0)) }
+            _ = "peerctl: cannot write to standard output: \(reason)\n".withCString {
+                write(STDERR_FILENO, $0, strlen($0))
+            }
             exit(1)
         }
     }

@@ -84,7 +84,9 @@ package final class BytePipe: @unchecked Sendable {
     package func write(_ bytes: [UInt8]) throws {
         guard !bytes.isEmpty else { return }
         try locked { state in
-            while state.end == nil, state.byteCount >= BytePipe.capacity { try wait(&state, for: "the reader") }
+            while state.end == nil, state.byteCount >= BytePipe.capacity {
+                try wait(&state, for: "the reader")
+            }
             if let end = state.end { throw end }
             state.chunks.append(bytes)
             state.byteCount += bytes.count
@@ -137,7 +139,8 @@ package final class BytePipe: @unchecked Sendable {
     ///
     /// - Returns: an empty array at the end.
     /// - Throws: `End.broken` when the writer gave up or wrote nothing for `stallLimitSeconds`.
-    package func read(upTo limit: Int, stallLimitSeconds: Int = BytePipe.stallLimitSeconds) throws -> [UInt8] {
+    package func read(upTo limit: Int, stallLimitSeconds: Int = BytePipe.stallLimitSeconds) throws -> [UInt8]
+    {
         let (bytes, madeRoom) = try locked { state -> ([UInt8], Bool) in
             while state.byteCount == 0, state.end == nil {
                 try wait(&state, for: "the sender", seconds: stallLimitSeconds)
@@ -156,7 +159,8 @@ package final class BytePipe: @unchecked Sendable {
     private func take(_ state: inout State, upTo limit: Int) -> [UInt8] {
         let chunk = state.chunks[state.head]
         let available = chunk.count - state.consumed
-        let bytes = state.consumed == 0 && available <= limit
+        let bytes =
+            state.consumed == 0 && available <= limit
             ? chunk : Array(chunk[state.consumed..<(state.consumed + min(limit, available))])
         state.consumed += bytes.count
         state.byteCount -= bytes.count

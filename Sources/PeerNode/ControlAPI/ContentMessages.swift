@@ -6,13 +6,19 @@ extension AddedNode: JSONMessage {
     package init(json: JSON) throws(NodeError) {
         let fields = try JSONFields(json, of: "added node")
         self.init(
-            cid: try fields.cid("cid"), dagSize: try fields.unsigned("dagSize"), size: try fields.unsigned("size"))
+            cid: try fields.cid("cid"),
+            dagSize: try fields.unsigned("dagSize"),
+            size: try fields.unsigned("size")
+        )
     }
 }
 
 extension NewEntry: JSONMessage {
     package var json: JSON {
-        ["name": .string(name), "cid": .cid(node.cid), "size": .count(node.size), "dagSize": .count(node.dagSize)]
+        [
+            "name": .string(name), "cid": .cid(node.cid), "size": .count(node.size),
+            "dagSize": .count(node.dagSize),
+        ]
     }
 
     package init(json: JSON) throws(NodeError) {
@@ -105,7 +111,8 @@ extension ImportReport: JSONMessage {
 extension RepositoryStatistics: JSONMessage {
     package var json: JSON {
         [
-            "blocks": .count(blockCount), "bytes": .count(byteCount), "limit": byteLimit.map(JSON.count) ?? .null,
+            "blocks": .count(blockCount), "bytes": .count(byteCount),
+            "limit": byteLimit.map(JSON.count) ?? .null,
             "pins": .count(pinCount), "quarantined": .count(quarantinedCount), "path": .string(path),
         ]
     }
@@ -128,7 +135,10 @@ extension CollectionReport: JSONMessage {
 
     package init(json: JSON) throws(NodeError) {
         let fields = try JSONFields(json, of: "collection")
-        self.init(removedCount: try fields.unsigned("removed"), removedByteCount: try fields.unsigned("bytes"))
+        self.init(
+            removedCount: try fields.unsigned("removed"),
+            removedByteCount: try fields.unsigned("bytes")
+        )
     }
 }
 

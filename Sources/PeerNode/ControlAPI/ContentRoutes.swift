@@ -6,7 +6,11 @@ extension ControlServer {
     func routeAdds(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
         if request.method == .post, names.isEmpty {
             let onlyHash = try ControlServer.flag(request, "only-hash", default: false)
-            responder.respond(["add": .string(try await node.beginAdd(onlyHash: onlyHash).id)])
+            let session = try await node.beginAdd(
+                onlyHash: onlyHash,
+                profile: try ControlServer.profile(request)
+            )
+            responder.respond(["add": .string(session.id)])
             return
         }
         guard let id = names.first else { throw ControlServer.unknown(request) }
@@ -17,12 +21,17 @@ extension ControlServer {
             responder.respond(ControlServer.done)
         case (.post, ["finish"]):
             let fields = try JSONFields(try await jsonBody(request), of: "finish")
-            try await node.finishAdd(session, pins: fields.optional("pins") == nil ? [] : try fields.messages("pins"))
+            try await node.finishAdd(
+                session,
+                pins: fields.optional("pins") == nil ? [] : try fields.messages("pins")
+            )
             responder.respond(ControlServer.done)
         case (.post, ["files"]):
             responder.respond(try await node.addFile(try bodySource(request), in: session))
         case (.post, ["directories"]):
-            let entries: [NewEntry] = try JSONFields(try await jsonBody(request), of: "directory").messages("entries")
+            let entries: [NewEntry] = try JSONFields(try await jsonBody(request), of: "directory").messages(
+                "entries"
+            )
             responder.respond(try await node.addDirectory(entries, in: session))
         case (.post, ["symlinks"]):
             let target = try JSONFields(try await jsonBody(request), of: "symbolic link").text("target")
@@ -31,6 +40,15 @@ extension ControlServer {
             try await routeUploads(request, Array(rest.dropFirst()), session, responder)
         default: throw ControlServer.unknown(request)
         }
+    }
+
+    private static func profile(_ request: HTTPRequest) throws(NodeError) -> ImportProfile {
+        guard let name = request.queryItem("profile") else { return .standard }
+        guard let profile = ImportProfile(rawValue: name) else {
+            let known = ImportProfile.allCases.map(\.rawValue).joined(separator: ", ")
+            throw NodeError(.invalidArgument, "there is no profile «\(name)»; there are \(known)")
+        }
+        return profile
     }
 
     /// A file whose length is not known beforehand, sent in pieces.
@@ -77,7 +95,7 @@ extension ControlServer {
     private func addWhole(_ request: HTTPRequest) async throws -> AddedNode {
         let source = try bodySource(request)
         let pins = try ControlServer.flag(request, "pin", default: true)
-        let session = try await node.beginAdd(onlyHash: false)
+        let session = try await node.beginAdd(onlyHash: false, profile: try ControlServer.profile(request))
         do {
             let added = try await node.addFile(source, in: session)
             let pin = PinInfo(cid: added.cid, name: request.queryItem("name") ?? "")

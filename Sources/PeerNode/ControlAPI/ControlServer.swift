@@ -69,7 +69,10 @@ package final class ControlServer: Sendable {
                 if bytes.isEmpty { return .object([]) }
                 return try JSON(parsing: bytes, byteLimit: ControlServer.jsonByteLimit)
             } catch let fault as JSONFault {
-                throw NodeError(.invalidArgument, "the request's body is not JSON that is read here: \(fault)")
+                throw NodeError(
+                    .invalidArgument,
+                    "the request's body is not JSON that is read here: \(fault)"
+                )
             } catch HTTPFault.bodyTooLong(let limit) {
                 throw NodeError(.tooMuch, "the request's JSON body is over \(limit) bytes")
             }
@@ -115,7 +118,11 @@ extension HTTPResponder {
 
     /// Answers with an error; when bytes of an answer are out already, breaks the connection.
     func respond(_ error: NodeError) {
-        if hasBegun { abort(error.message) } else { respond(status: error.httpStatus, body: error.json.encoded + [10]) }
+        if hasBegun {
+            abort(error.message)
+        } else {
+            respond(status: error.httpStatus, body: error.json.encoded + [10])
+        }
     }
 
     /// Sends one JSON value on a line of its own.
@@ -155,7 +162,8 @@ extension NodeError {
         switch fault {
         case .bodyTooLong(let limit): self.init(.tooMuch, "the body is over \(limit) bytes")
         case .bodyBroken(let reason): self.init(.cancelled, "the transfer was broken off: \(reason)")
-        case .unreachable(let what): self.init(.unreachable, "the daemon does not answer (\(what)); is peernode running?")
+        case .unreachable(let what):
+            self.init(.unreachable, "the daemon does not answer (\(what)); is peernode running?")
         case .interrupted: self.init(.unreachable, "the daemon broke off its answer; its log says why")
         case .cancelled: self.init(.cancelled, "cancelled")
         case .noContext(let reason): self.init(.internal, reason)

@@ -133,7 +133,12 @@ private final class ClientLoop: @unchecked Sendable {
 
     // MARK: Events
 
-    func handle(_ reason: lws_callback_reasons, _ wsi: OpaquePointer?, _ bytes: UnsafeMutableRawPointer?, _ count: Int)
+    func handle(
+        _ reason: lws_callback_reasons,
+        _ wsi: OpaquePointer?,
+        _ bytes: UnsafeMutableRawPointer?,
+        _ count: Int
+    )
         -> Int32
     {
         switch reason {
@@ -143,7 +148,8 @@ private final class ClientLoop: @unchecked Sendable {
             status = Int(lws_http_client_http_response(wsi))
             return 0
         case LWS_CALLBACK_RECEIVE_CLIENT_HTTP: return readPiece(wsi)
-        case LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ: return receive(UnsafeRawBufferPointer(start: bytes, count: count))
+        case LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ:
+            return receive(UnsafeRawBufferPointer(start: bytes, count: count))
         case LWS_CALLBACK_COMPLETED_CLIENT_HTTP:
             settle(.success(status))
             return -1
@@ -158,12 +164,19 @@ private final class ClientLoop: @unchecked Sendable {
     }
 
     private func reasonText(_ bytes: UnsafeMutableRawPointer?, _ count: Int) -> String {
-        bytes.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: count), as: UTF8.self) } ?? "no answer"
+        bytes.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: count), as: UTF8.self) }
+            ?? "no answer"
     }
 
-    private func appendHeaders(_ wsi: OpaquePointer?, _ position: UnsafeMutableRawPointer?, _ room: Int) -> Int32 {
-        guard let call, call.contentLength > 0 || call.method == .post || call.method == .put else { return 0 }
-        guard let position = position?.assumingMemoryBound(to: UnsafeMutablePointer<UInt8>?.self) else { return -1 }
+    private func appendHeaders(_ wsi: OpaquePointer?, _ position: UnsafeMutableRawPointer?, _ room: Int)
+        -> Int32
+    {
+        guard let call, call.contentLength > 0 || call.method == .post || call.method == .put else {
+            return 0
+        }
+        guard let position = position?.assumingMemoryBound(to: UnsafeMutablePointer<UInt8>?.self) else {
+            return -1
+        }
         let end = position.pointee.map { $0 + room }
         let headers = [
             ("content-length:", "\(call.contentLength)"),
@@ -203,7 +216,9 @@ private final class ClientLoop: @unchecked Sendable {
 
     private func readPiece(_ wsi: OpaquePointer?) -> Int32 {
         guard let base = scratch.baseAddress else { return -1 }
-        var cursor: UnsafeMutablePointer<CChar>? = (base + peernode_lws_pre).assumingMemoryBound(to: CChar.self)
+        var cursor: UnsafeMutablePointer<CChar>? = (base + peernode_lws_pre).assumingMemoryBound(
+            to: CChar.self
+        )
         var room = Int32(ClientLoop.pieceByteCount)
         return lws_http_client_read(wsi, &cursor, &room) < 0 ? -1 : 0
     }

@@ -121,7 +121,9 @@ final class HTTPExchange: @unchecked Sendable {
         scratch.baseAddress.map { ($0 + peernode_lws_pre).assumingMemoryBound(to: UInt8.self) }
     }
 
-    private func writeHead(_ answer: Answer, _ wsi: OpaquePointer, _ scratch: UnsafeMutableRawBufferPointer) -> Bool {
+    private func writeHead(_ answer: Answer, _ wsi: OpaquePointer, _ scratch: UnsafeMutableRawBufferPointer)
+        -> Bool
+    {
         isChunked = answer.contentLength == nil
         var lines: [(String, String)] = [("content-type:", answer.contentType)]
         if isChunked { lines.append(("transfer-encoding:", "chunked")) }
@@ -135,14 +137,18 @@ final class HTTPExchange: @unchecked Sendable {
             guard failed == 0 else { return false }
         }
         if let length = answer.contentLength {
-            guard lws_add_http_header_content_length(wsi, lws_filepos_t(length), &cursor, end) == 0 else { return false }
+            guard lws_add_http_header_content_length(wsi, lws_filepos_t(length), &cursor, end) == 0 else {
+                return false
+            }
         }
         return lws_finalize_write_http_header(wsi, start, &cursor, end) == 0
     }
 
     private var closes: Bool { closesAfterwards || isChunked }
 
-    private func writePiece(_ bytes: [UInt8], _ wsi: OpaquePointer, _ scratch: UnsafeMutableRawBufferPointer) -> Bool {
+    private func writePiece(_ bytes: [UInt8], _ wsi: OpaquePointer, _ scratch: UnsafeMutableRawBufferPointer)
+        -> Bool
+    {
         guard let start = start(of: scratch) else { return false }
         var cursor = start
         if isChunked { cursor = append(Array("\(String(bytes.count, radix: 16))\r\n".utf8), at: cursor) }
@@ -152,7 +158,9 @@ final class HTTPExchange: @unchecked Sendable {
         return lws_write(wsi, start, count, LWS_WRITE_HTTP) == Int32(count)
     }
 
-    private func append(_ bytes: [UInt8], at cursor: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
+    private func append(_ bytes: [UInt8], at cursor: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<
+        UInt8
+    > {
         cursor.update(from: bytes, count: bytes.count)
         return cursor + bytes.count
     }

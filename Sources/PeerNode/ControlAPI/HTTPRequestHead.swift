@@ -42,7 +42,12 @@ struct HTTPRequestHead {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: HTTPServer.headByteLimit) { buffer in
             for index in 0..<queryItemLimit {
                 let length = lws_hdr_copy_fragment(
-                    wsi, buffer.baseAddress, Int32(buffer.count), WSI_TOKEN_HTTP_URI_ARGS, Int32(index))
+                    wsi,
+                    buffer.baseAddress,
+                    Int32(buffer.count),
+                    WSI_TOKEN_HTTP_URI_ARGS,
+                    Int32(index)
+                )
                 guard length >= 0 else { return }
                 let item = UnsafeRawBufferPointer(buffer).prefix(Int(length))
                 let equals = item.firstIndex(of: UInt8(ascii: "=")) ?? item.endIndex

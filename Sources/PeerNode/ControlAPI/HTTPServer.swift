@@ -160,7 +160,13 @@ package final class HTTPServer: @unchecked Sendable {
             }
             return 0
         default:
-            return lws_callback_http_dummy(wsi, reason, slot, UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+            return lws_callback_http_dummy(
+                wsi,
+                reason,
+                slot,
+                UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+                bytes.count
+            )
         }
     }
 
@@ -168,7 +174,9 @@ package final class HTTPServer: @unchecked Sendable {
         slot?.pointee.map { Unmanaged<HTTPExchange>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    private func begin(_ wsi: OpaquePointer, _ slot: UnsafeMutablePointer<UnsafeRawPointer?>, path: String) -> Int32 {
+    private func begin(_ wsi: OpaquePointer, _ slot: UnsafeMutablePointer<UnsafeRawPointer?>, path: String)
+        -> Int32
+    {
         let head = HTTPRequestHead(reading: wsi, path: path)
         guard let method = head.method else { return -1 }
         let exchange = HTTPExchange(wsi: wsi, head: head) { [weak self] exchange in self?.wake(exchange) }
@@ -197,7 +205,12 @@ private func handleServerEvent(
     guard let wsi, let context = lws_get_context(wsi), let owner = lws_context_user(context) else { return 0 }
     let server = Unmanaged<HTTPServer>.fromOpaque(owner).takeUnretainedValue()
     let slot = user?.assumingMemoryBound(to: UnsafeRawPointer?.self)
-    return server.handle(reason, wsi, slot, UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count))
+    return server.handle(
+        reason,
+        wsi,
+        slot,
+        UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count)
+    )
 }
 
 private func runServiceLoop(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {

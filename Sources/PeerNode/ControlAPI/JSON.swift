@@ -219,7 +219,9 @@ extension JSON {
             return array
         case .object(let members):
             let object = json_object()
-            for member in members { json_object_set_new_nocheck(object, member.name, member.value.makeTree()) }
+            for member in members {
+                json_object_set_new_nocheck(object, member.name, member.value.makeTree())
+            }
             return object
         }
     }

@@ -24,7 +24,9 @@ extension JobSpec: JSONMessage {
             "map": map.json, "combine": combine?.json ?? .null, "reduce": reduce.json,
             "reduces": .count(reduceCount), "format": .string(recordFormat.rawValue),
             "outputFormat": .string(outputFormat.rawValue),
-            "arguments": .object(arguments.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }),
+            "arguments": .object(
+                arguments.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }
+            ),
             "inputs": .array(of: inputs), "recordLimit": .count(recordByteLimit),
             "skipLong": .bool(skipsLongRecords),
         ]
@@ -34,7 +36,9 @@ extension JobSpec: JSONMessage {
         let fields = try JSONFields(json, of: "job specification")
         var arguments: [String: String] = [:]
         for member in fields.optional("arguments")?.members ?? [] {
-            guard let text = member.value.text else { throw fields.fault("arguments", "an object of strings") }
+            guard let text = member.value.text else {
+                throw fields.fault("arguments", "an object of strings")
+            }
             arguments[member.name] = text
         }
         self.init(
@@ -206,13 +210,16 @@ extension JobLogEntry: JSONMessage {
 }
 
 extension TaskCounters: JSONMessage {
-    private static let members: [(name: String, path: any WritableKeyPath<TaskCounters, UInt64> & Sendable)] = [
-        ("inputRecords", \.inputRecords), ("inputBytes", \.inputBytes), ("mapOutputPairs", \.mapOutputPairs),
-        ("combinedPairs", \.combinedPairs), ("shuffledBytes", \.shuffledBytes),
-        ("reduceInputPairs", \.reduceInputPairs), ("reduceInputKeys", \.reduceInputKeys),
-        ("outputRecords", \.outputRecords), ("outputBytes", \.outputBytes), ("spilledBytes", \.spilledBytes),
-        ("skippedRecords", \.skippedRecords),
-    ]
+    private static let members: [(name: String, path: any WritableKeyPath<TaskCounters, UInt64> & Sendable)] =
+        [
+            ("inputRecords", \.inputRecords), ("inputBytes", \.inputBytes),
+            ("mapOutputPairs", \.mapOutputPairs),
+            ("combinedPairs", \.combinedPairs), ("shuffledBytes", \.shuffledBytes),
+            ("reduceInputPairs", \.reduceInputPairs), ("reduceInputKeys", \.reduceInputKeys),
+            ("outputRecords", \.outputRecords), ("outputBytes", \.outputBytes),
+            ("spilledBytes", \.spilledBytes),
+            ("skippedRecords", \.skippedRecords),
+        ]
 
     package var json: JSON {
         let own = TaskCounters.members.map { JSON.Member($0.name, .count(self[keyPath: $0.path])) }

@@ -2,7 +2,9 @@ extension NodeError: JSONMessage {
     package var json: JSON { ["error": ["code": .string(code.rawValue), "message": .string(message)]] }
 
     package init(json: JSON) throws(NodeError) {
-        guard let error = json["error"] else { throw NodeError(.internal, "the daemon's answer is not understood") }
+        guard let error = json["error"] else {
+            throw NodeError(.internal, "the daemon's answer is not understood")
+        }
         let fields = try JSONFields(error, of: "error")
         self.init(
             Code(rawValue: try fields.text("code")) ?? .internal,
@@ -14,7 +16,8 @@ extension NodeError: JSONMessage {
 extension NodeIdentity: JSONMessage {
     package var json: JSON {
         [
-            "peerID": .string(peerID), "addresses": .array(addresses.map(JSON.string)), "agent": .string(agent),
+            "peerID": .string(peerID), "addresses": .array(addresses.map(JSON.string)),
+            "agent": .string(agent),
             "protocols": .array(protocols.map(JSON.string)),
         ]
     }

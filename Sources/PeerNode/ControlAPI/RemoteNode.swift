@@ -9,13 +9,17 @@ public final class RemoteNode: NodeService {
     static let uploadPieceByteCount = 4 << 20
 
     let client: HTTPClient
+    let socketPath: String
     private let threads: WorkerThreads
 
     /// Asks the daemon at `socketPath`; nothing is sent before the first call.
-    public convenience init(socketPath: String) { self.init(socketPath: socketPath, threads: WorkerThreads()) }
+    public convenience init(socketPath: String) {
+        self.init(socketPath: socketPath, threads: WorkerThreads())
+    }
 
     package init(socketPath: String, threads: WorkerThreads) {
         client = HTTPClient(socketPath: socketPath)
+        self.socketPath = socketPath
         self.threads = threads
     }
 
@@ -35,7 +39,9 @@ public final class RemoteNode: NodeService {
     }
 
     /// A request with the bytes of `source`, whose answer is one JSON value.
-    func send(_ method: HTTPMethod, _ target: String, _ source: any ByteSource, length: UInt64) async throws -> JSON {
+    func send(_ method: HTTPMethod, _ target: String, _ source: any ByteSource, length: UInt64) async throws
+        -> JSON
+    {
         try await send(method, target, length: length, type: ContentType.bytes) {
             { limit in try source.readArray(upTo: limit) }
         }
@@ -56,7 +62,10 @@ public final class RemoteNode: NodeService {
             call.nextBodyPiece = body()
             call.receive = { _, bytes in
                 guard answer.count + bytes.count <= RemoteNode.answerByteLimit else {
-                    throw NodeError(.tooMuch, "the daemon's answer is over \(RemoteNode.answerByteLimit) bytes")
+                    throw NodeError(
+                        .tooMuch,
+                        "the daemon's answer is over \(RemoteNode.answerByteLimit) bytes"
+                    )
                 }
                 answer += bytes
             }
@@ -118,7 +127,10 @@ public final class RemoteNode: NodeService {
                     try RemoteNode.handle(event: text, handle)
                 }
                 guard line.count <= RemoteNode.answerByteLimit else {
-                    throw NodeError(.tooMuch, "an event of the daemon is over \(RemoteNode.answerByteLimit) bytes")
+                    throw NodeError(
+                        .tooMuch,
+                        "an event of the daemon is over \(RemoteNode.answerByteLimit) bytes"
+                    )
                 }
             }
             let status = try client.perform(call, isCancelled: isCancelled)
@@ -170,11 +182,15 @@ public final class RemoteNode: NodeService {
 // MARK: - Adding
 
 extension RemoteNode {
-    public func beginAdd(onlyHash: Bool) async throws -> AddSession {
-        let target = RemoteNode.target("adds", query: onlyHash ? [("only-hash", "true")] : [])
+    /// As `NodeService` says.
+    public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
+        var query = [("profile", profile.rawValue)]
+        if onlyHash { query.append(("only-hash", "true")) }
+        let target = RemoteNode.target("adds", query: query)
         return AddSession(id: try JSONFields(try await ask(.post, target), of: "answer").text("add"))
     }
 
+    /// As `NodeService` says.
     public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
         if let length = source.byteCount {
             let target = RemoteNode.target("adds", session.id, "files")
@@ -196,23 +212,29 @@ extension RemoteNode {
             _ = try await send(.put, target, ArraySource(piece), length: UInt64(piece.count))
             offset += UInt64(piece.count)
         }
-        return try AddedNode(json: try await ask(.post, RemoteNode.target("adds", session.id, "uploads", id, "finish")))
+        return try AddedNode(
+            json: try await ask(.post, RemoteNode.target("adds", session.id, "uploads", id, "finish"))
+        )
     }
 
+    /// As `NodeService` says.
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
         let target = RemoteNode.target("adds", session.id, "directories")
         return try AddedNode(json: try await ask(.post, target, ["entries": .array(of: entries)]))
     }
 
+    /// As `NodeService` says.
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
         let route = RemoteNode.target("adds", session.id, "symlinks")
         return try AddedNode(json: try await ask(.post, route, ["target": .string(target)]))
     }
 
+    /// As `NodeService` says.
     public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
         try await ask(.post, RemoteNode.target("adds", session.id, "finish"), ["pins": .array(of: pins)])
     }
 
+    /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
         try await ask(.delete, RemoteNode.target("adds", session.id))
     }
@@ -221,15 +243,20 @@ extension RemoteNode {
 // MARK: - Reading
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func resolve(_ path: ContentPath) async throws -> ContentInfo {
-        try ContentInfo(json: try await ask(.get, RemoteNode.target(["nodes", path.root.description] + path.names)))
+        try ContentInfo(
+            json: try await ask(.get, RemoteNode.target(["nodes", path.root.description] + path.names))
+        )
     }
 
+    /// As `NodeService` says.
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
         let answer = try await ask(.get, RemoteNode.target(["entries", path.root.description] + path.names))
         return try JSONFields(answer, of: "listing").messages("entries")
     }
 
+    /// As `NodeService` says.
     public func read(
         _ path: ContentPath,
         offset: UInt64,
@@ -260,25 +287,32 @@ extension RemoteNode {
 // MARK: - Blocks and DAGs
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func block(_ cid: CID) async throws -> [UInt8] {
         let collector = Collector()
         _ = try await download(RemoteNode.target("blocks", cid.description)) { collector.append($0) }
         return collector.bytes
     }
 
+    /// As `NodeService` says.
     public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
         let target = RemoteNode.target("blocks", query: [("codec", "\(codec)")])
-        return try BlockInfo(json: try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count)))
+        return try BlockInfo(
+            json: try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count))
+        )
     }
 
+    /// As `NodeService` says.
     public func blockInfo(_ cid: CID) async throws -> BlockInfo {
         try BlockInfo(json: try await ask(.get, RemoteNode.target("blocks", cid.description, "stat")))
     }
 
+    /// As `NodeService` says.
     public func removeBlock(_ cid: CID) async throws {
         try await ask(.delete, RemoteNode.target("blocks", cid.description))
     }
 
+    /// As `NodeService` says.
     public func exportCAR(_ cid: CID, into sink: @escaping ByteSink) async throws {
         do {
             _ = try await download(RemoteNode.target("dags", cid.description), into: sink)
@@ -289,14 +323,18 @@ extension RemoteNode {
         }
     }
 
+    /// As `NodeService` says.
     public func importCAR(_ source: any ByteSource, pinsRoots: Bool) async throws -> ImportReport {
         let target = RemoteNode.target("dags", query: [("pin", "\(pinsRoots)")])
-        guard let length = source.byteCount else {
-            throw NodeError(.invalidArgument, "a CAR from a pipe cannot be sent to the daemon; give it as a file")
+        if let length = source.byteCount {
+            return try ImportReport(json: try await send(.post, target, source, length: length))
         }
-        return try ImportReport(json: try await send(.post, target, source, length: length))
+        let folder = String(socketPath.prefix(upTo: socketPath.lastIndex(of: "/") ?? socketPath.startIndex))
+        let spooled = try await threads.run { try SpoolFile.spool(source, in: folder) }
+        return try ImportReport(json: try await send(.post, target, spooled, length: spooled.byteCount ?? 0))
     }
 
+    /// As `NodeService` says.
     public func dagStatistics(_ cid: CID) async throws -> DAGStatistics {
         try DAGStatistics(json: try await ask(.get, RemoteNode.target("dags", cid.description, "stat")))
     }
@@ -305,27 +343,40 @@ extension RemoteNode {
 // MARK: - Pins and the repository
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
-        try await ask(.put, RemoteNode.target("pins", cid.description, query: name.isEmpty ? [] : [("name", name)]))
+        try await ask(
+            .put,
+            RemoteNode.target("pins", cid.description, query: name.isEmpty ? [] : [("name", name)])
+        )
     }
 
+    /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await ask(.delete, RemoteNode.target("pins", cid.description))
     }
 
+    /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try JSONFields(try await ask(.get, RemoteNode.target("pins")), of: "pins").messages("pins")
     }
 
+    /// As `NodeService` says.
     public func repositoryStatistics() async throws -> RepositoryStatistics {
         try RepositoryStatistics(json: try await ask(.get, RemoteNode.target("repo")))
     }
 
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport {
+    /// As `NodeService` says.
+    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
+    {
         try await report("gc") { try removed(try JSONFields($0, of: "event").cid("removed")) }
     }
 
-    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport {
+    /// As `NodeService` says.
+    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
+        -> VerificationReport
+    {
         try await report("verify") { try progress(try JSONFields($0, of: "event").unsigned("checked")) }
     }
 
@@ -346,19 +397,23 @@ extension RemoteNode {
 // MARK: - Jobs
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func submit(_ submission: JobSubmission) async throws -> JobID {
         let answer = try await ask(.post, RemoteNode.target("jobs"), submission.json)
         return JobID(try JSONFields(answer, of: "answer").text("id"))
     }
 
+    /// As `NodeService` says.
     public func jobs() async throws -> [JobStatus] {
         try JSONFields(try await ask(.get, RemoteNode.target("jobs")), of: "jobs").messages("jobs")
     }
 
+    /// As `NodeService` says.
     public func job(_ id: JobID) async throws -> JobStatus {
         try JobStatus(json: try await ask(.get, RemoteNode.target("jobs", id.description)))
     }
 
+    /// As `NodeService` says.
     public func watchJob(
         _ id: JobID,
         update: @escaping @Sendable (JobStatus) throws -> Void
@@ -373,10 +428,12 @@ extension RemoteNode {
         return status
     }
 
+    /// As `NodeService` says.
     public func cancelJob(_ id: JobID) async throws {
         try await ask(.delete, RemoteNode.target("jobs", id.description))
     }
 
+    /// As `NodeService` says.
     public func jobLog(_ id: JobID) async throws -> [JobLogEntry] {
         let answer = try await ask(.get, RemoteNode.target("jobs", id.description, "log"))
         return try JSONFields(answer, of: "log").messages("entries")
@@ -386,28 +443,36 @@ extension RemoteNode {
 // MARK: - The node
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func identity() async throws -> NodeIdentity {
         try NodeIdentity(json: try await ask(.get, RemoteNode.target("id")))
     }
 
+    /// As `NodeService` says.
     public func status() async throws -> NodeStatus {
         try NodeStatus(json: try await ask(.get, RemoteNode.target("status")))
     }
 
+    /// As `NodeService` says.
     public func peers() async throws -> [PeerInfo] {
         try JSONFields(try await ask(.get, RemoteNode.target("peers")), of: "peers").messages("peers")
     }
 
+    /// As `NodeService` says.
     public func connect(_ address: String) async throws -> String {
         let answer = try await ask(.post, RemoteNode.target("peers", query: [("address", address)]))
         return try JSONFields(answer, of: "answer").text("peerID")
     }
 
+    /// As `NodeService` says.
     public func disconnect(_ peer: String) async throws {
         try await ask(.delete, RemoteNode.target("peers", peer))
     }
 
+    /// As `NodeService` says.
     public func ping(_ peer: String) async throws -> Double {
-        try JSONFields(try await ask(.get, RemoteNode.target("peers", peer, "ping")), of: "answer").double("milliseconds")
+        try JSONFields(try await ask(.get, RemoteNode.target("peers", peer, "ping")), of: "answer").double(
+            "milliseconds"
+        )
     }
 }

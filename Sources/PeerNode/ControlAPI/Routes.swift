@@ -22,7 +22,10 @@ extension ControlServer {
     }
 
     static func unknown(_ request: HTTPRequest) -> NodeError {
-        NodeError(.invalidArgument, "there is no \(request.method.rawValue) \(request.path); see docs/control-api.md")
+        NodeError(
+            .invalidArgument,
+            "there is no \(request.method.rawValue) \(request.path); see docs/control-api.md"
+        )
     }
 
     static func cid(_ text: String) throws(NodeError) -> CID {
@@ -37,11 +40,14 @@ extension ControlServer {
 
     static func number(_ request: HTTPRequest, _ name: String) throws(NodeError) -> UInt64? {
         guard let text = request.queryItem(name) else { return nil }
-        guard let value = UInt64(text) else { throw NodeError(.invalidArgument, "«\(name)=\(text)» is not a number") }
+        guard let value = UInt64(text) else {
+            throw NodeError(.invalidArgument, "«\(name)=\(text)» is not a number")
+        }
         return value
     }
 
-    static func flag(_ request: HTTPRequest, _ name: String, default standard: Bool) throws(NodeError) -> Bool {
+    static func flag(_ request: HTTPRequest, _ name: String, default standard: Bool) throws(NodeError) -> Bool
+    {
         switch request.queryItem(name) {
         case nil: return standard
         case "", "1", "true": return true

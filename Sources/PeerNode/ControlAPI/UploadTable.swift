@@ -9,7 +9,8 @@ final class UploadTable: Sendable {
     private let uploads = Mutex<[String: Upload]>([:])
 
     /// Starts an upload; `add` reads what its pieces bring.
-    func begin(_ add: @escaping @Sendable (PipeSource) async throws -> AddedNode) throws(NodeError) -> String {
+    func begin(_ add: @escaping @Sendable (PipeSource) async throws -> AddedNode) throws(NodeError) -> String
+    {
         let upload = Upload(add)
         let id = RandomName.make()
         let isAccepted = uploads.withLock { uploads in
@@ -20,13 +21,18 @@ final class UploadTable: Sendable {
         }
         guard isAccepted else {
             upload.pipe.fail("refused")
-            throw NodeError(.tooMuch, "\(UploadTable.limit) uploads are running; try again when one has ended")
+            throw NodeError(
+                .tooMuch,
+                "\(UploadTable.limit) uploads are running; try again when one has ended"
+            )
         }
         return id
     }
 
     func upload(_ id: String) throws(NodeError) -> Upload {
-        guard let upload = uploads.withLock({ $0[id] }) else { throw NodeError(.notFound, "there is no upload \(id)") }
+        guard let upload = uploads.withLock({ $0[id] }) else {
+            throw NodeError(.notFound, "there is no upload \(id)")
+        }
         return upload
     }
 
@@ -39,7 +45,9 @@ final class UploadTable: Sendable {
     }
 
     func abandonAll() {
-        for upload in uploads.withLock({ $0.values.map(\.self) }) { upload.pipe.fail("the daemon is stopping") }
+        for upload in uploads.withLock({ $0.values.map(\.self) }) {
+            upload.pipe.fail("the daemon is stopping")
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Multiformats
+package import Multiformats
 package import PeerCrypto
 
 /// The node's Ed25519 key, kept as a 32-byte seed in a file that only its owner may read.
@@ -14,6 +14,13 @@ package enum IdentityFile {
         // Read back: another process may have been first.
         guard let seed = try read(home) else { throw NodeError(.file, "\(home.identityKey) vanished") }
         return Ed25519.KeyPair(seed: seed)
+    }
+
+    /// The peer id of a key.
+    package static func peerID(of key: Ed25519.KeyPair) throws(NodeError) -> PeerID {
+        do { return PeerID(try PublicKey(ed25519: key.publicKey.bytes)) } catch {
+            throw NodeError(.internal, "the node's key has no peer id: \(error)")
+        }
     }
 
     private static func read(_ home: HomeFolder) throws(NodeError) -> SecretBytes? {

@@ -49,7 +49,9 @@ public struct NodeSettings: Hashable, Sendable {
         case .storeLimit: storeLimit = try NodeSettings.size(text, "store-limit")
         case .swarmKey: swarmKey = text
         case .diagnostics:
-            guard let value = Bool(text) else { throw NodeError(.invalidArgument, "diagnostics is true or false, not «\(text)»") }
+            guard let value = Bool(text) else {
+                throw NodeError(.invalidArgument, "diagnostics is true or false, not «\(text)»")
+            }
             diagnostics = value
         case .logLevel:
             guard let level = LogLevel(rawValue: text) else {
@@ -63,7 +65,10 @@ public struct NodeSettings: Hashable, Sendable {
     /// Reads a number of slots.
     public static func slots(_ text: String) throws(NodeError) -> Int {
         guard let slots = Int(text), (1...JobLimits.maxSlots).contains(slots) else {
-            throw NodeError(.invalidArgument, "slots is a number from 1 to \(JobLimits.maxSlots), not «\(text)»")
+            throw NodeError(
+                .invalidArgument,
+                "slots is a number from 1 to \(JobLimits.maxSlots), not «\(text)»"
+            )
         }
         return slots
     }
@@ -82,7 +87,9 @@ public struct NodeSettings: Hashable, Sendable {
     ///
     /// - Throws: `NodeError` naming the line.
     public static func load(_ home: HomeFolder) throws(NodeError) -> NodeSettings {
-        guard let bytes = try TextFile.read(home.configuration, limit: fileByteLimit) else { return NodeSettings() }
+        guard let bytes = try TextFile.read(home.configuration, limit: fileByteLimit) else {
+            return NodeSettings()
+        }
         return try parse(String(decoding: bytes, as: UTF8.self), file: home.configuration)
     }
 
@@ -102,7 +109,9 @@ public struct NodeSettings: Hashable, Sendable {
     }
 
     private mutating func apply(_ line: Substring) throws(NodeError) {
-        guard let equals = line.firstIndex(of: "=") else { throw NodeError(.invalidArgument, "not «key = value»") }
+        guard let equals = line.firstIndex(of: "=") else {
+            throw NodeError(.invalidArgument, "not «key = value»")
+        }
         let key = String(NodeSettings.trim(line[..<equals]))
         guard let name = Name(rawValue: key) else {
             let known = Name.allCases.map(\.rawValue).joined(separator: ", ")

@@ -18,7 +18,9 @@ extension ByteSource {
         let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
             do {
                 while count < limit {
-                    let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+                    let rest = UnsafeMutableRawBufferPointer(
+                        rebasing: UnsafeMutableRawBufferPointer(buffer)[count...]
+                    )
                     let read = try self.read(into: rest)
                     if read == 0 { return }
                     count += read

@@ -17,7 +17,9 @@ public struct ContentPath: Hashable, Sendable, CustomStringConvertible {
     /// - Throws: `NodeError` with code `invalidArgument`.
     public init(parsing text: String) throws(NodeError) {
         var rest = text[...]
-        for prefix in ["/ipfs/", "ipfs://"] where rest.hasPrefix(prefix) { rest = rest.dropFirst(prefix.count) }
+        for prefix in ["/ipfs/", "ipfs://"] where rest.hasPrefix(prefix) {
+            rest = rest.dropFirst(prefix.count)
+        }
         let parts = rest.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
         guard let first = parts.first, let root = CID(first) else {
             throw NodeError(.invalidArgument, "«\(text)» is not a CID or CID/path")
@@ -99,6 +101,16 @@ public struct NewEntry: Hashable, Sendable {
         self.name = name
         self.node = node
     }
+}
+
+/// How files become blocks; another profile gives another CID for the same bytes.
+public enum ImportProfile: String, Hashable, Sendable, CaseIterable {
+    /// As `ipfs add --cid-version=1`: 256 KiB raw leaves, 174 links. The default.
+    case standard
+    /// As a plain `ipfs add`: CIDv0, dag-pb leaves.
+    case unixFSv0 = "unixfs-v0-2015"
+    /// IPIP-499: 1 MiB raw leaves, 1,024 links.
+    case unixFSv1 = "unixfs-v1-2025"
 }
 
 /// A running add: what it stores is safe from garbage collection until it is finished or abandoned.

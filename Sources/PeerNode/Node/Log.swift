@@ -11,7 +11,11 @@ public final class Log: Sendable {
     public init(level: LogLevel) { self.level = level }
 
     /// Writes one event.
-    public func callAsFunction(_ level: LogLevel, _ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+    public func callAsFunction(
+        _ level: LogLevel,
+        _ message: String,
+        _ fields: KeyValuePairs<String, String> = [:]
+    ) {
         guard level <= self.level else { return }
         var line = "\(Log.timestamp()) \(level.rawValue) \(message)"
         for (name, value) in fields { line += " \(name)=\(Log.quoted(value))" }
@@ -23,7 +27,8 @@ public final class Log: Sendable {
 
     /// Values with spaces, quotes, control characters or nothing in them stand in quotes, so that a line stays one.
     static func quoted(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != UInt8(ascii: "\"") && $0 != 127 }
+        let isPlain =
+            !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != UInt8(ascii: "\"") && $0 != 127 }
         guard !isPlain else { return value }
         var text = "\""
         for scalar in value.unicodeScalars {
@@ -37,18 +42,22 @@ public final class Log: Sendable {
     }
 
     /// UTC, to the millisecond: `2026-01-31T08:15:00.123Z`.
-    static func timestamp() -> String {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
+    static func timestamp() -> String { timestamp(milliseconds: LocalNode.now()) }
+
+    /// A time in milliseconds since 1970 as UTC text.
+    package static func timestamp(milliseconds: Int64) -> String {
+        var seconds = Int(milliseconds / 1000)
         var parts = tm()
-        gmtime_r(&now.tv_sec, &parts)
+        gmtime_r(&seconds, &parts)
         func padded(_ number: Int, _ width: Int) -> String {
             let digits = String(number)
             return String(repeating: "0", count: max(width - digits.count, 0)) + digits
         }
-        let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map { padded($0, 2) }
+        let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map {
+            padded($0, 2)
+        }
         let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)].map { padded($0, 2) }
-        let milliseconds = padded(Int(now.tv_nsec) / 1_000_000, 3)
-        return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(milliseconds)Z"
+        let fraction = padded(Int(milliseconds % 1000), 3)
+        return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(fraction)Z"
     }
 }

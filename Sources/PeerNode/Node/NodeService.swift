@@ -15,7 +15,7 @@ public protocol NodeService: Sendable {
     /// Starts an add; what it stores is kept until `finishAdd` or `abandonAdd`.
     ///
     /// - Parameter onlyHash: compute CIDs and store nothing.
-    func beginAdd(onlyHash: Bool) async throws -> AddSession
+    func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession
     /// Chunks and stores one file.
     func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode
     /// Stores a directory of nodes that this session added; entries in any order.
@@ -34,7 +34,8 @@ public protocol NodeService: Sendable {
     /// Entries of a directory, by name; for a file the file itself, without a name.
     func list(_ path: ContentPath) async throws -> [ContentEntry]
     /// Gives the bytes of a file from `offset` on, at most `length`.
-    func read(_ path: ContentPath, offset: UInt64, length: UInt64?, into sink: @escaping ByteSink) async throws
+    func read(_ path: ContentPath, offset: UInt64, length: UInt64?, into sink: @escaping ByteSink)
+        async throws
 
     // MARK: Blocks and DAGs
 
@@ -79,7 +80,8 @@ public protocol NodeService: Sendable {
     /// Calls `update` with the job's status now and after changes until it has ended.
     ///
     /// - Returns: the final status.
-    func watchJob(_ id: JobID, update: @escaping @Sendable (JobStatus) throws -> Void) async throws -> JobStatus
+    func watchJob(_ id: JobID, update: @escaping @Sendable (JobStatus) throws -> Void) async throws
+        -> JobStatus
     /// Ends a job without a result.
     func cancelJob(_ id: JobID) async throws
     /// The job's log, oldest line first.

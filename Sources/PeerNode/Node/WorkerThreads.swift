@@ -20,14 +20,19 @@ package final class WorkerThreads: Sendable {
     /// - Throws: what `body` throws; `NodeError` with code `tooMuch` when all threads are taken.
     package func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         guard let executor = take() else {
-            throw NodeError(.tooMuch, "this node is busy with \(WorkerThreads.limit) other requests; try again")
+            throw NodeError(
+                .tooMuch,
+                "this node is busy with \(WorkerThreads.limit) other requests; try again"
+            )
         }
         defer { state.withLock { $0.idle.append(executor) } }
         return try await withTaskExecutorPreference(executor) { try await WorkerThreads.call(body) }
     }
 
     /// Not isolated, so that it runs on the preferred executor.
-    private nonisolated static func call<Value: Sendable>(_ body: @Sendable () throws -> Value) async throws -> Value {
+    private nonisolated static func call<Value: Sendable>(_ body: @Sendable () throws -> Value) async throws
+        -> Value
+    {
         try body()
     }
 

@@ -1,4 +1,4 @@
-import MRProtocol
+@testable import MRProtocol
 import Multiformats
 import Testing
 

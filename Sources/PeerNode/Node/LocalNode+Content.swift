@@ -1,0 +1,298 @@
+internal import BlockStore
+public import Multiformats
+
+// MARK: - Adding
+
+extension LocalNode {
+    /// As `NodeService` says.
+    public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
+        let settings: ImportSettings =
+            switch profile {
+            case .standard: .standard
+            case .unixFSv0: .unixFSv0
+            case .unixFSv1: .unixFSv1
+            }
+        let ingest = onlyHash ? Ingest.discarding() : try await onStore { try $0.makeIngest() }
+        return try adds.begin(ingest, settings, now: LocalNode.now())
+    }
+
+    /// As `NodeService` says.
+    public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
+        let add = try adds.use(session, now: LocalNode.now())
+        return try await onStore { _ in
+            let builder = FileBuilder(ingest: add.ingest, settings: add.settings)
+            while try builder.fill({ try source.read(into: $0) }) {}
+            if let expected = source.byteCount, builder.byteCount != expected {
+                throw NodeError(
+                    .file,
+                    "the file changed while it was added: \(builder.byteCount) of \(expected) bytes"
+                )
+            }
+            return AddedNode(try builder.finish())
+        }
+    }
+
+    /// As `NodeService` says.
+    public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
+        let add = try adds.use(session, now: LocalNode.now())
+        return try await onStore { _ in
+            let nodes = entries.map { (name: Array($0.name.utf8), node: ImportedNode($0.node)) }
+            return AddedNode(try DirectoryBuilder.directory(nodes, into: add.ingest, settings: add.settings))
+        }
+    }
+
+    /// As `NodeService` says.
+    public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
+        let add = try adds.use(session, now: LocalNode.now())
+        return try await onStore { _ in
+            AddedNode(
+                try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings)
+            )
+        }
+    }
+
+    /// As `NodeService` says.
+    public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
+        let add = try adds.end(session)
+        try await onStore { _ in
+            if pins.isEmpty {
+                try add.ingest.flush(durable: true)
+                try add.ingest.close()
+            } else {
+                try add.ingest.pin(pins.map(Pin.init), closing: true)
+            }
+        }
+    }
+
+    /// As `NodeService` says.
+    public func abandonAdd(_ session: AddSession) async throws {
+        let add = try adds.end(session)
+        try await onStore { _ in try add.ingest.abandon() }
+    }
+}
+
+extension AddedNode {
+    init(_ node: ImportedNode) {
+        self.init(cid: node.cid, dagSize: node.totalByteCount, size: node.fileByteCount)
+    }
+}
+
+extension ImportedNode {
+    init(_ node: AddedNode) {
+        self.init(cid: node.cid, fileByteCount: node.size, totalByteCount: node.dagSize)
+    }
+}
+
+extension Pin {
+    /// A pin without a name is called by its root.
+    init(_ pin: PinInfo) {
+        self.init(name: pin.name.isEmpty ? pin.cid.description : pin.name, root: pin.cid)
+    }
+}
+
+// MARK: - Reading
+
+extension LocalNode {
+    /// As `NodeService` says.
+    public func resolve(_ path: ContentPath) async throws -> ContentInfo {
+        try await onStore { try LocalNode.info(try LocalNode.follow(path, in: $0), in: $0) }
+    }
+
+    /// As `NodeService` says.
+    public func list(_ path: ContentPath) async throws -> [ContentEntry] {
+        try await onStore { store in
+            let cid = try LocalNode.follow(path, in: store)
+            let info = try LocalNode.info(cid, in: store)
+            guard info.kind == .directory else {
+                return [ContentEntry(name: "", cid: cid, size: info.size, kind: info.kind)]
+            }
+            return try DirectoryReader.entries(of: cid, in: store).map { try LocalNode.entry($0, in: store) }
+        }
+    }
+
+    /// As `NodeService` says.
+    public func read(
+        _ path: ContentPath,
+        offset: UInt64,
+        length: UInt64?,
+        into sink: @escaping ByteSink
+    ) async throws {
+        try await onStore { store in
+            let cid = try LocalNode.follow(path, in: store)
+            let kind = try LocalNode.info(cid, in: store).kind
+            guard kind == .file else {
+                throw NodeError(
+                    .invalidArgument,
+                    "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))"
+                )
+            }
+            try FileReader(cid, in: store).forEachPiece(from: offset, length: length) { try sink($0) }
+        }
+    }
+
+    private static func hint(_ kind: ContentKind) -> String {
+        switch kind {
+        case .directory: "; list it with `peerctl ls` or take it whole with `peerctl get`"
+        case .file, .symlink, .other: ""
+        }
+    }
+
+    private static func follow(_ path: ContentPath, in store: any BlockStore) throws(BlockStoreError) -> CID {
+        try UnixFSPath(path.description).resolve(in: store)
+    }
+
+    /// What a block is; raw blocks are files.
+    private static func info(_ cid: CID, in store: any BlockStore) throws(BlockStoreError) -> ContentInfo {
+        guard let byteCount = try store.byteCount(of: cid) else {
+            throw BlockStoreError(
+                .notFound,
+                "block \(cid) is not in the store; no peer is connected that could have it",
+                cid: cid
+            )
+        }
+        switch cid.codec {
+        case .raw: return ContentInfo(cid: cid, kind: .file, size: UInt64(byteCount))
+        case .dagPB:
+            switch try UnixFSNode.read(cid, in: store) {
+            case .file(let file): return ContentInfo(cid: cid, kind: .file, size: file.byteCount)
+            case .directory: return ContentInfo(cid: cid, kind: .directory, size: 0)
+            case .symlink(let target):
+                let text = String(decoding: target, as: UTF8.self)
+                return ContentInfo(cid: cid, kind: .symlink, size: UInt64(target.count), target: text)
+            }
+        default: return ContentInfo(cid: cid, kind: .other, size: UInt64(byteCount))
+        }
+    }
+
+    /// An entry of a directory; a child that is not here is listed by what the link says.
+    private static func entry(
+        _ link: UnixFSNode.DirectoryEntry,
+        in store: any BlockStore
+    ) throws(BlockStoreError) -> ContentEntry {
+        let name = String(decoding: link.name, as: UTF8.self)
+        do throws(BlockStoreError) {
+            let info = try info(link.cid, in: store)
+            return ContentEntry(name: name, cid: link.cid, size: info.size, kind: info.kind)
+        } catch  where error.code == .notFound || error.code == .unsupported {
+            let kind: ContentKind = link.cid.codec == .raw ? .file : .other
+            return ContentEntry(name: name, cid: link.cid, size: link.totalByteCount, kind: kind)
+        }
+    }
+}
+
+// MARK: - Blocks and DAGs
+
+extension LocalNode {
+    /// As `NodeService` says.
+    public func block(_ cid: CID) async throws -> [UInt8] { try await onStore { try $0.block(cid) } }
+
+    /// As `NodeService` says.
+    public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
+        try await onStore { store in
+            let ingest = try store.makeIngest()
+            let cid = try ingest.put(bytes, codec: CID.Codec(code: codec))
+            try ingest.flush(durable: true)
+            try ingest.close()
+            return BlockInfo(cid: cid, size: bytes.count)
+        }
+    }
+
+    /// As `NodeService` says.
+    public func blockInfo(_ cid: CID) async throws -> BlockInfo {
+        try await onStore { store in
+            guard let byteCount = try store.byteCount(of: cid) else {
+                throw NodeError(.notFound, "block \(cid) is not in the store")
+            }
+            return BlockInfo(cid: cid, size: byteCount)
+        }
+    }
+
+    /// As `NodeService` says.
+    public func removeBlock(_ cid: CID) async throws { try await onStore { try $0.remove(cid) } }
+}
+
+// MARK: - Pins and the repository
+
+extension LocalNode {
+    /// As `NodeService` says.
+    public func addPin(_ cid: CID, name: String) async throws {
+        try await onStore { store in
+            let ingest = try store.makeIngest()
+            do {
+                try ingest.protectDAG(cid, in: store)
+                let old = try store.pins().filter {
+                    $0.root == cid && $0.name == cid.description && !name.isEmpty
+                }
+                try ingest.pin([Pin(PinInfo(cid: cid, name: name))], closing: true)
+                for pin in old { _ = try store.unpin(pin.name) }
+            } catch {
+                try? ingest.close()  // the first error is the one to show
+                throw error
+            }
+        }
+    }
+
+    /// As `NodeService` says.
+    public func removePin(_ cid: CID) async throws {
+        try await onStore { store in
+            let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
+            guard !names.isEmpty else {
+                throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
+            }
+            for name in names { _ = try store.unpin(name) }
+        }
+    }
+
+    /// As `NodeService` says.
+    public func pins() async throws -> [PinInfo] {
+        try await onStore { store in
+            try store.pins().map {
+                PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name)
+            }
+        }
+    }
+
+    /// As `NodeService` says.
+    public func repositoryStatistics() async throws -> RepositoryStatistics {
+        let path = home.path
+        return try await onStore { store in
+            let figures = try store.statistics()
+            return RepositoryStatistics(
+                blockCount: UInt64(figures.blockCount),
+                byteCount: figures.blockByteCount,
+                byteLimit: figures.limitByteCount,
+                pinCount: UInt64(figures.pinCount),
+                quarantinedCount: UInt64(figures.quarantinedBlockCount),
+                path: path
+            )
+        }
+    }
+
+    /// As `NodeService` says.
+    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
+    {
+        try await onStore { store in
+            // A reader that goes away does not stop the collection; there is no one to tell.
+            let report = try store.collectGarbage { try? removed(CID(codec: .raw, multihash: $0)) }
+            return CollectionReport(
+                removedCount: UInt64(report.removedBlockCount),
+                removedByteCount: report.removedByteCount
+            )
+        }
+    }
+
+    /// As `NodeService` says.
+    public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
+        -> VerificationReport
+    {
+        try await onStore { store in
+            let report = try store.verify { if $0 % 1024 == 0 { try? progress(UInt64($0)) } }
+            return VerificationReport(
+                checkedCount: UInt64(report.checkedBlockCount),
+                corrupt: report.corrupt.map { CID(codec: .raw, multihash: $0) },
+                missing: try BlockWalk.missing(under: try store.pins().map(\.root), in: store)
+            )
+        }
+    }
+}

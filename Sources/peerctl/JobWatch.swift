@@ -1,0 +1,151 @@
+import Glibc
+import MRProtocol
+import Multiformats
+import PeerNode
+import Synchronization
+
+/// Waits for a job, shows how far it is, and ends with its result.
+struct JobWatch: Sendable {
+    let call: Invocation
+    let node: any NodeService
+    let id: JobID
+
+    /// Waits for the job's end and prints its result.
+    ///
+    /// - Throws: `NodeError` with code `jobFailed` or `cancelled` when it has none.
+    func untilResult() async throws {
+        let (call, node, id) = (call, node, id)
+        call.session.onInterrupt { await JobWatch.interrupted(call, node, id) }
+        defer { call.session.onInterrupt(nil) }
+        let display = JobDisplay(call)
+        let status = try await node.watchJob(id) { display.show($0) }
+        display.end(status)
+        try await finish(status)
+    }
+
+    private func finish(_ status: JobStatus) async throws {
+        if call.wantsJSON { call.print(status.json) }
+        switch status.state {
+        case .succeeded:
+            guard let result = status.result else {
+                throw NodeError(.internal, "job \(id) succeeded without a result")
+            }
+            if let path = call.arguments.value("output") {
+                let file = try OutputFile(path)
+                try await ResultReader(node: node).merge(result, status.spec.outputFormat) {
+                    try file.write($0)
+                }
+                try file.commit()
+            }
+            if !call.wantsJSON { call.streams.line(result.description) }
+        case .cancelled: throw NodeError(.cancelled, "job \(id) was cancelled")
+        case .failed, .queued, .running:
+            throw NodeError(.jobFailed, JobText.failure(status))
+        }
+    }
+
+    /// Asks on a terminal whether to leave the job running; without one cancels it.
+    private static func interrupted(
+        _ call: Invocation,
+        _ node: any NodeService,
+        _ id: JobID
+    ) async -> Session.InterruptReply {
+        let canLeave = node is RemoteNode
+        if canLeave, isatty(STDIN_FILENO) == 1, call.streams.hasTerminal {
+            call.streams.error("\npeerctl: leave job \(id) running? [y/N] ")
+            if let answer = readLine(), answer.lowercased().hasPrefix("y") {
+                call.streams.note("job \(id) goes on; `peerctl status \(id) --watch` shows it")
+                return .exit(130)
+            }
+        }
+        try? await node.cancelJob(id)  // it may have ended meanwhile
+        call.streams.note("peerctl: job \(id) cancelled")
+        return .exit(130)
+    }
+}
+
+/// Shows a running job on stderr: one line that changes on a terminal, a plain line now and then otherwise.
+final class JobDisplay: Sendable {
+    /// Milliseconds between plain lines.
+    private static let plainInterval: Int64 = 2_000
+
+    private let call: Invocation
+    private let isShown: Bool
+    private let lastShown: Mutex<Int64>
+
+    init(_ call: Invocation) {
+        self.call = call
+        isShown = !call.isQuiet
+        // The first plain line waits, so that a short job prints nothing.
+        lastShown = Mutex(Clock.milliseconds())
+    }
+
+    func show(_ status: JobStatus) {
+        guard isShown, !status.state.isFinal else { return }
+        if call.streams.hasTerminal {
+            call.streams.error(
+                "\r\u{1b}[K\(ProgressLine.bar(status.fractionDone)) \(JobText.progress(status))"
+            )
+            return
+        }
+        let now = Clock.milliseconds()
+        let isDue = lastShown.withLock { last in
+            guard now - last >= JobDisplay.plainInterval else { return false }
+            last = now
+            return true
+        }
+        if isDue { call.streams.note("\(status.id): \(JobText.progress(status))") }
+    }
+
+    /// Takes the line off the screen and says how it went.
+    func end(_ status: JobStatus) {
+        guard isShown else { return }
+        if call.streams.hasTerminal { call.streams.error("\r\u{1b}[K") }
+        for note in status.notes { call.streams.note("note: \(note)") }
+        if status.state == .succeeded { call.streams.note(JobText.summary(status)) }
+    }
+}
+
+/// Jobs in words.
+enum JobText {
+    /// `map 12/40, reduce 0/4, 31 MiB of 100 MiB, 3 s left`.
+    static func progress(_ status: JobStatus) -> String {
+        var parts = [
+            "\(Int(status.fractionDone * 100))%", status.state == .queued ? "queued" : status.phase.rawValue,
+        ]
+        if status.map.total > 0 { parts.append("map \(status.map.done)/\(status.map.total)") }
+        if status.reduce.total > 0 { parts.append("reduce \(status.reduce.done)/\(status.reduce.total)") }
+        if status.inputByteCount > 0 {
+            parts.append(
+                "\(ByteSize.format(status.mappedByteCount)) of \(ByteSize.format(status.inputByteCount))"
+            )
+        }
+        if let left = status.secondsLeft { parts.append("\(Int(left.rounded(.up))) s left") }
+        return parts.joined(separator: ", ")
+    }
+
+    /// One line on how a job ended well.
+    static func summary(_ status: JobStatus) -> String {
+        let remembered = status.map.remembered > 0 ? " (\(status.map.remembered) remembered)" : ""
+        return
+            "job \(status.id): \(status.map.total) map tasks\(remembered), \(status.reduce.total) reduces, "
+            + "\(ByteSize.format(status.inputByteCount)), \(status.counters.outputRecords) records out, "
+            + seconds(
+                status.endedAt.map { Double($0 - (status.startedAt ?? status.submittedAt)) / 1000 } ?? 0
+            )
+    }
+
+    /// Why a job failed, with the attempt that made it fail.
+    static func failure(_ status: JobStatus) -> String {
+        guard let failure = status.failure else { return "job \(status.id) \(status.state.rawValue)" }
+        return "job \(status.id) failed: \(failure.message) (\(failure.phase.rawValue) task \(failure.task), "
+            + "attempt \(failure.attempt) on \(failure.worker)); `peerctl logs \(status.id)` tells more"
+    }
+
+    /// `1.25 s`.
+    static func seconds(_ value: Double) -> String {
+        let hundredths = Int((value * 100).rounded())
+        let rest = hundredths % 100
+        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest) s"
+    }
+}

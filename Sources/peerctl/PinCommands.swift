@@ -1,0 +1,84 @@
+import Multiformats
+import PeerNode
+
+/// `pin …`: what garbage collection keeps.
+enum PinCommands {
+    static let add = Verb(
+        name: "pin add",
+        summary: "keep CIDs and all below them",
+        operands: "CID…",
+        options: [
+            .value("name", "n", "NAME", "name of the pin"),
+            .flag("recursive", "r", "for scripts of ipfs; always so"),
+        ],
+        example: "peerctl pin add --name=books bafybe…",
+        operandCount: 1...Int.max
+    ) { call in
+        try call.require("recursive", "true")
+        let cids = try call.operands.map { try call.cid($0) }
+        let name = call.arguments.value("name") ?? ""
+        if cids.count > 1, !name.isEmpty { throw UsageError("--name goes with one CID") }
+        try await call.withNode { access in
+            for cid in cids {
+                try await call.session.waiting(for: "the blocks of \(cid)") {
+                    try await access.service.addPin(cid, name: name)
+                }
+                show(cid, "pinned \(cid) recursively", call)
+            }
+        }
+    }
+
+    static let remove = Verb(
+        name: "pin rm",
+        summary: "no longer keep CIDs",
+        operands: "CID…",
+        options: [.flag("recursive", "r", "for scripts of ipfs; always so")],
+        example: "peerctl pin rm bafybe… && peerctl repo gc",
+        operandCount: 1...Int.max
+    ) { call in
+        let cids = try call.operands.map { try call.cid($0) }
+        try await call.withNode { access in
+            for cid in cids {
+                try await access.service.removePin(cid)
+                show(cid, "unpinned \(cid)", call)
+            }
+        }
+    }
+
+    private static func show(_ cid: CID, _ text: String, _ call: Invocation) {
+        if call.wantsJSON { return call.print(["cid": .string(cid.description)]) }
+        call.streams.line(call.isQuiet ? cid.description : text)
+    }
+
+    static let list = Verb(
+        name: "pin ls",
+        summary: "list what is kept",
+        operands: "[CID]…",
+        options: [
+            .flag("names", "n", "also print the names"),
+            .value("type", "t", "recursive", "for scripts of ipfs: recursive or all"),
+        ],
+        example: "peerctl pin ls --names",
+        operandCount: 0...Int.max
+    ) { call in
+        if let type = call.arguments.value("type"), type != "recursive", type != "all" {
+            throw UsageError("--type=\(type) is not supported: pins are recursive, and only roots are listed")
+        }
+        let wanted = Set(try call.operands.map { try call.cid($0) })
+        try await call.withNode { access in
+            let pins = try await access.service.pins().filter { wanted.isEmpty || wanted.contains($0.cid) }
+            let found = Set(pins.map(\.cid))
+            if let missing = wanted.first(where: { !found.contains($0) }) {
+                throw NodeError(.notFound, "\(missing) is not pinned")
+            }
+            for pin in pins { show(pin, call) }
+        }
+    }
+
+    private static func show(_ pin: PinInfo, _ call: Invocation) {
+        if call.wantsJSON { return call.print(pin.json) }
+        if call.isQuiet { return call.streams.line(pin.cid.description) }
+        let name = call.arguments.flag("names") && !pin.name.isEmpty ? " \(pin.name)" : ""
+        call.streams.line("\(pin.cid) recursive\(name)")
+    }
+}

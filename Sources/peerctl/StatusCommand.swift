@@ -1,0 +1,97 @@
+import MRProtocol
+import Multiformats
+import PeerNode
+
+/// `status`: the node, or one job.
+enum StatusCommand {
+    static let verb = Verb(
+        name: "status",
+        summary: "show this node, or one job",
+        operands: "[JOB]",
+        options: [.flag("watch", "w", "show a job until it has ended")],
+        example: "peerctl status --json",
+        operandCount: 0...1
+    ) { call in
+        if call.operands.isEmpty, call.arguments.flag("watch") { throw UsageError("--watch needs a job") }
+        try await call.withNode { access in
+            guard let text = call.operands.first else { return try await showNode(access.service, call) }
+            let id = JobID(text)
+            guard call.arguments.flag("watch") else { return show(try await access.service.job(id), call) }
+            let display = JobDisplay(call)
+            let isJSON = call.wantsJSON
+            let status = try await access.service.watchJob(id) {
+                isJSON ? call.print($0.json) : display.show($0)
+            }
+            if isJSON { return }
+            display.end(status)
+            show(status, call)
+        }
+    }
+
+    private static func showNode(_ node: any NodeService, _ call: Invocation) async throws {
+        let status = try await node.status()
+        if call.wantsJSON { return call.print(status.json) }
+        let store = status.repository
+        var rows = [
+            ["node", status.identity.peerID],
+            ["daemon", status.isDaemon ? "running" : "not running (this command works by itself)"],
+            ["home", store.path],
+            [
+                "addresses",
+                status.identity.addresses.isEmpty ? "none" : status.identity.addresses.joined(separator: " "),
+            ],
+            ["peers", "\(status.peers.count)"],
+            ["slots", "\(status.slotCount)"],
+            [
+                "store",
+                "\(store.blockCount) blocks, \(ByteSize.format(store.byteCount))"
+                    + (store.byteLimit.map { " of \(ByteSize.format($0))" } ?? "")
+                    + ", \(store.pinCount) pins",
+            ],
+            ["jobs", "\(status.activeJobs.count) unfinished"],
+        ]
+        if store.quarantinedCount > 0 {
+            rows.append(["damaged", "\(store.quarantinedCount) blocks in quarantine"])
+        }
+        for job in status.activeJobs { rows.append(["  \(job.id)", JobText.progress(job)]) }
+        for row in Table.aligned(rows) { call.streams.line(row) }
+    }
+
+    static func show(_ status: JobStatus, _ call: Invocation) {
+        if call.wantsJSON { return call.print(status.json) }
+        var rows = [
+            ["job", status.id.description], ["name", status.name.isEmpty ? "-" : status.name],
+            ["state", status.state.rawValue], ["progress", JobText.progress(status)],
+            ["result", status.result?.description ?? "-"], ["spec", status.specCID.description],
+            ["attempts", "\(status.attemptCount), \(status.failedAttemptCount) failed"],
+            [
+                "remembered",
+                "\(status.map.remembered) of \(status.map.total) map, \(status.reduce.remembered) of \(status.reduce.total) reduce",
+            ],
+        ]
+        for worker in status.workers {
+            rows.append([
+                "worker \(worker.worker)",
+                "\(worker.tasksDone) tasks, \(worker.attemptsRunning) running, "
+                    + "\(worker.attemptsFailed) failed" + (worker.isExcluded ? ", excluded" : ""),
+            ])
+        }
+        for timing in status.timings {
+            rows.append(["time \(timing.phase.rawValue)", JobText.seconds(timing.seconds)])
+        }
+        for member in status.counters.json.members ?? [] {
+            if let value = member.value.unsigned, value > 0 { rows.append([member.name, "\(value)"]) }
+        }
+        for (name, value) in status.counters.user.sorted(by: { $0.key < $1.key }) {
+            rows.append([name, "\(value)"])
+        }
+        for failure in status.failures {
+            rows.append([
+                "failure",
+                "\(failure.phase.rawValue) task \(failure.task), attempt \(failure.attempt) on \(failure.worker): \(failure.message)",
+            ])
+        }
+        for note in status.notes { rows.append(["note", note]) }
+        for row in Table.aligned(rows) { call.streams.line(row) }
+    }
+}
