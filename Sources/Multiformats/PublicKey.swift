@@ -24,6 +24,12 @@ public struct PublicKey: Hashable, Sendable {
 
     init(uncheckedEd25519 key: [UInt8]) { ed25519 = key }
 
+    /// A key of a simulation: 32 bytes that nobody holds the private half of.
+    package init(simulated key: [UInt8]) {
+        precondition(key.count == PublicKey.ed25519ByteCount, "a key of \(key.count) bytes")
+        ed25519 = key
+    }
+
     /// The canonical encoding, 36 bytes.
     public var bytes: [UInt8] {
         var writer = Protobuf.Writer()

@@ -95,12 +95,13 @@ enum Daemon {
         do {
             try home.create()
             let lock = try await claim(home, log)
-            let node = try LocalNode(home: home, lock: lock, options: options(of: settings))
+            let node = try LocalNode(home: home, lock: lock, options: options(of: settings, log))
             let identity = try await node.identity()
+            let addresses = try await node.listen()
             let server = ControlServer(node: node, socketPath: home.socket, threads: WorkerThreads())
             try server.start()
             try await run(node, server, signals) {
-                // One `listening MULTIADDR` line an address goes before this one.
+                for address in addresses { streams.line("listening \(address)") }
                 streams.line("ready")
                 streams.flush()
                 log(
@@ -118,12 +119,13 @@ enum Daemon {
         }
     }
 
-    private static func options(of settings: NodeSettings) -> LocalNode.Options {
+    private static func options(of settings: NodeSettings, _ log: Log) -> LocalNode.Options {
         LocalNode.Options(
             storeLimit: settings.storeLimit,
             slots: settings.slotCount,
             memory: settings.memory,
-            isDaemon: true
+            isDaemon: true,
+            network: NetworkOptions(settings, log: log)
         )
     }
 

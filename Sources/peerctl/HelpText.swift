@@ -3,8 +3,9 @@ import PeerNode
 /// What `help` and `--help` print.
 enum HelpText {
     static var overview: String {
-        let width = VerbTable.all.map(\.name.count).max() ?? 0
-        let verbs = VerbTable.all.map { verb in
+        let shown = VerbTable.all.filter { !$0.isHidden }
+        let width = shown.map(\.name.count).max() ?? 0
+        let verbs = shown.map { verb in
             "  " + verb.name + String(repeating: " ", count: width - verb.name.count + 2) + verb.summary
                 + "\n"
         }.joined()

@@ -16,6 +16,8 @@ struct Verb: Sendable {
     var example: String
     /// How many operands there must be.
     var operandCount: ClosedRange<Int>
+    /// Not in the list of verbs.
+    var isHidden = false
     var run: @Sendable (Invocation) async throws -> Void
 }
 

@@ -10,7 +10,7 @@ enum VerbTable {
         DAGCommands.export, DAGCommands.import, DAGCommands.stat,
         PinCommands.add, PinCommands.remove, PinCommands.list,
         RepositoryCommands.stat, RepositoryCommands.collect, RepositoryCommands.verify,
-        CIDCommand.verb,
+        CIDCommand.verb, DiagnosticCommands.echo,
     ]
 
     /// The verb that the words begin with, and the words behind it.

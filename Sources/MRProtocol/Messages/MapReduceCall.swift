@@ -12,6 +12,8 @@ package enum MapReduceRequest: Equatable, Sendable {
     case merge(MergeTaskMessage)
     case cancel(attempt: UInt64)
     case jobStatus(CID)
+    /// The caller's job is over: what is kept for it may go.
+    case endJob(CID)
     /// A call that is not known here: answered with `CallFailure.Code.unknownCall`.
     case unknown
 
@@ -40,6 +42,7 @@ package enum MapReduceRequest: Equatable, Sendable {
         case .cancel(let attempt): writer.part(6, NumberPart(value: attempt))
         case .jobStatus(let job): writer.part(7, CIDPart(cid: job))
         case .merge(let task): writer.part(8, task)
+        case .endJob(let job): writer.part(9, CIDPart(cid: job))
         case .unknown: break
         }
         return writer.bytes
@@ -116,6 +119,9 @@ private struct RequestPart: MessageReadable {
             guard let job = try CIDPart(bytes: bytes).cid else { throw .missing("job") }
             request = .jobStatus(job)
         case 8: request = .merge(try MergeTaskMessage(bytes: bytes))
+        case 9:
+            guard let job = try CIDPart(bytes: bytes).cid else { throw .missing("job") }
+            request = .endJob(job)
         default: break
         }
     }

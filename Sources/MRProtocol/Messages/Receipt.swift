@@ -23,6 +23,10 @@ package struct Receipt: Equatable, Sendable {
     package var lookaheadCount: UInt32
     package var counters: TaskCounters
     package var engine: String
+    /// Input blocks that the worker had to fetch.
+    package var fetchedBlockCount: UInt32 = 0
+    /// Bytes of those blocks.
+    package var fetchedByteCount: UInt64 = 0
 
     /// What receipt signatures are for.
     package static let domain = "mapreduce-receipt"
@@ -119,6 +123,8 @@ package struct Receipt: Equatable, Sendable {
         private var lookaheadCount: UInt32 = 0
         private var counters = CountersPart()
         private var engine = ""
+        private var fetchedBlockCount: UInt32 = 0
+        private var fetchedByteCount: UInt64 = 0
 
         init() {}
 
@@ -133,6 +139,8 @@ package struct Receipt: Equatable, Sendable {
             lookaheadCount = receipt.lookaheadCount
             counters = CountersPart(counters: receipt.counters)
             engine = receipt.engine
+            fetchedBlockCount = receipt.fetchedBlockCount
+            fetchedByteCount = receipt.fetchedByteCount
         }
 
         func required() throws(MessageFault) -> Receipt {
@@ -141,7 +149,7 @@ package struct Receipt: Equatable, Sendable {
             guard let worker else { throw .missing("worker") }
             guard let master else { throw .missing("master") }
             guard let output else { throw .missing("output") }
-            return Receipt(
+            var receipt = Receipt(
                 kind: kind,
                 job: job,
                 key: key,
@@ -153,6 +161,9 @@ package struct Receipt: Equatable, Sendable {
                 counters: counters.counters,
                 engine: engine
             )
+            receipt.fetchedBlockCount = fetchedBlockCount
+            receipt.fetchedByteCount = fetchedByteCount
+            return receipt
         }
 
         mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
@@ -166,7 +177,9 @@ package struct Receipt: Equatable, Sendable {
             case 7: output = try field.part(FilePart.self) ?? output
             case 8: lookaheadCount = field.number() ?? lookaheadCount
             case 9: counters = try field.part(CountersPart.self) ?? counters
-            case 10: engine = field.text ?? engine
+            case 10: engine = try field.text("engine") ?? engine
+            case 11: fetchedBlockCount = field.number() ?? fetchedBlockCount
+            case 12: fetchedByteCount = field.varint ?? fetchedByteCount
             default: break
             }
         }
@@ -182,6 +195,8 @@ package struct Receipt: Equatable, Sendable {
             writer.number(8, lookaheadCount)
             writer.part(9, counters)
             writer.text(10, engine)
+            writer.number(11, fetchedBlockCount)
+            writer.number(12, fetchedByteCount)
         }
     }
 }

@@ -164,7 +164,9 @@ extension WorkerShare: JSONMessage {
     package var json: JSON {
         [
             "worker": .string(worker), "tasks": .count(tasksDone), "running": .count(attemptsRunning),
-            "failed": .count(attemptsFailed), "local": .count(localTasks), "excluded": .bool(isExcluded),
+            "failed": .count(attemptsFailed), "local": .count(localTasks),
+            "fetchedBlocks": .count(fetchedBlocks), "fetchedBytes": .count(fetchedBytes),
+            "mappedBytes": .count(mappedBytes), "excluded": .bool(isExcluded),
         ]
     }
 
@@ -175,6 +177,9 @@ extension WorkerShare: JSONMessage {
         attemptsRunning = try fields.int("running")
         attemptsFailed = try fields.int("failed")
         localTasks = try fields.int("local")
+        fetchedBlocks = try fields.int("fetchedBlocks")
+        fetchedBytes = UInt64(try fields.int("fetchedBytes"))
+        mappedBytes = UInt64(try fields.int("mappedBytes"))
         isExcluded = try fields.flag("excluded")
     }
 }

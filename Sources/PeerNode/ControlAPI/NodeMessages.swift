@@ -39,6 +39,8 @@ extension PeerInfo: JSONMessage {
             "peerID": .string(peerID), "address": .string(address), "state": .string(state),
             "roundTripMilliseconds": roundTripMilliseconds.map(JSON.number) ?? .null,
             "agent": .string(agent), "slots": slotCount.map(JSON.count) ?? .null,
+            "busySlots": busySlotCount.map(JSON.count) ?? .null,
+            "protocols": .array(protocols.map(JSON.string)),
         ]
     }
 
@@ -52,6 +54,8 @@ extension PeerInfo: JSONMessage {
             agent: try fields.text("agent"),
             slotCount: fields.optional("slots")?.int
         )
+        busySlotCount = fields.optional("busySlots")?.int
+        protocols = try fields.texts("protocols")
     }
 }
 
@@ -60,7 +64,14 @@ extension NodeStatus: JSONMessage {
         [
             "identity": identity.json, "daemon": .bool(isDaemon), "startedAt": .count(startedAt),
             "repository": repository.json, "slots": .count(slotCount), "peers": .array(of: peers),
-            "jobs": .array(of: activeJobs),
+            "jobs": .array(of: activeJobs), "bootstrap": .array(of: bootstrap),
+            "waits": .array(waits.map(JSON.string)),
+            "counters": .object(
+                counters.sorted { $0.key < $1.key }.map { part in
+                    let reasons = part.value.sorted { $0.key < $1.key }
+                    return JSON.Member(part.key, .object(reasons.map { JSON.Member($0.key, .count($0.value)) }))
+                }
+            ),
         ]
     }
 
@@ -74,6 +85,30 @@ extension NodeStatus: JSONMessage {
             slotCount: try fields.int("slots"),
             peers: try fields.messages("peers"),
             activeJobs: try fields.messages("jobs")
+        )
+        bootstrap = try fields.messages("bootstrap")
+        waits = try fields.texts("waits")
+        for part in json["counters"]?.members ?? [] {
+            for reason in part.value.members ?? [] { counters[part.name, default: [:]][reason.name] = reason.value.unsigned }
+        }
+    }
+}
+
+extension BootstrapInfo: JSONMessage {
+    package var json: JSON {
+        [
+            "address": .string(address), "connected": .bool(isConnected), "failures": .count(failureCount),
+            "lastFailure": .string(lastFailure),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "bootstrap")
+        self.init(
+            address: try fields.text("address"),
+            isConnected: try fields.flag("connected"),
+            failureCount: try fields.int("failures"),
+            lastFailure: try fields.text("lastFailure")
         )
     }
 }

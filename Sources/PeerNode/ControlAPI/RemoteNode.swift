@@ -475,4 +475,10 @@ extension RemoteNode {
             "milliseconds"
         )
     }
+
+    public func echo(_ peer: String, byteCount: UInt64, halfCloses: Bool) async throws -> UInt64 {
+        let query = [("bytes", "\(byteCount)"), ("halfClose", halfCloses ? "true" : "false")]
+        let answer = try await ask(.post, RemoteNode.target("peers", peer, "echo", query: query))
+        return UInt64(try JSONFields(answer, of: "answer").int("bytes"))
+    }
 }

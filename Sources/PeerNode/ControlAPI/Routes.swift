@@ -78,6 +78,11 @@ extension ControlServer {
             responder.respond(ControlServer.done)
         case (.get, 3, "peers") where names[2] == "ping":
             responder.respond(["milliseconds": .number(try await node.ping(names[1]))])
+        case (.post, 3, "peers") where names[2] == "echo":
+            let byteCount = try ControlServer.number(request, "bytes") ?? 0
+            let halfCloses = try ControlServer.flag(request, "halfClose", default: false)
+            let received = try await node.echo(names[1], byteCount: byteCount, halfCloses: halfCloses)
+            responder.respond(["bytes": .count(received)])
         default: throw ControlServer.unknown(request)
         }
     }

@@ -29,7 +29,11 @@ actor StoreWriter {
     func protect(_ cids: [CID], in ingest: Ingest) throws(BlockStoreError) -> [CID] {
         guard try ingest.protect(cids) != nil else { return [] }
         var gone: [CID] = []
-        for cid in cids where try ingest.protect([cid]) != nil { gone.append(cid) }
+        var rest = cids
+        while let missing = try ingest.protect(rest) {
+            gone.append(missing)
+            rest.removeAll { $0 == missing }
+        }
         return gone
     }
 

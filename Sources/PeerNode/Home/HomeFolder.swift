@@ -18,6 +18,8 @@ public struct HomeFolder: Hashable, Sendable {
     public var blockDatabase: String { path + "/blocks.db" }
     /// Jobs and remembered outputs.
     public var jobDatabase: String { path + "/jobs.db" }
+    /// Signed records of other nodes.
+    public var peerDatabase: String { path + "/peers.db" }
     /// Where the daemon serves the control API.
     public var socket: String { path + "/api.sock" }
     /// The Ed25519 seed of the node's identity.

@@ -105,6 +105,9 @@ package final class Host {
         listeners.flatMap { InterfaceAddresses.expand($0.local) }.map(\.multiaddr)
     }
 
+    /// Protocols that it serves, sorted.
+    package var protocolNames: [String] { protocols.names.sorted() }
+
     /// The state of the network, for `status`.
     package var status: HostStatus {
         HostStatus(

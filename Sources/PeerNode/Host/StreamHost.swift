@@ -33,6 +33,13 @@ package protocol StreamHost: Sendable {
     /// Makes sure that a connection is up; `addresses` are tried before those already known.
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws
 
+    /// Makes sure that a connection to whoever answers at an address is up, at once even after failures.
+    ///
+    /// - Parameter address: may end in `/p2p/…`; then another peer there is an error.
+    /// - Returns: the peer that answered.
+    /// - Throws: `HostError`.
+    func connect(to address: Multiaddr) async throws -> PeerID
+
     /// Closes all connections of a peer.
     func disconnect(_ peer: PeerID) async
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The time of day, for sequence numbers that must grow from one run to the next.

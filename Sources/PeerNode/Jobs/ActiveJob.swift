@@ -25,8 +25,6 @@ final class ActiveJob {
     var leafHolders: [WorkerID: [Bool]]?
     /// Bytes of run files that were copied here from other workers.
     var copiedRunByteCount: UInt64 = 0
-    /// The job's name in calls to workers.
-    let remoteName = UInt64.random(in: 1...UInt64.max)
     /// Whether the runs in memory were made files for other nodes.
     var sharing = Sharing.none
     var shareWaiters: [CheckedContinuation<Void, Never>] = []

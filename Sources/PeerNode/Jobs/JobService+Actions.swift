@@ -37,8 +37,8 @@ extension JobService {
         case .fetchInputs(let attempt): await fetchInputs(attempt)
         case .sendAway(let attempt): await sendAway(attempt)
         case .closeLease(let lease): await storage.close(lease)
-        case .cancelRemote(let worker, let job, let attempt):
-            await workers[worker]?.worker.cancel(job: job, attempt: attempt)
+        case .cancelRemote(let attempt, let worker): await cancel(attempt, on: worker)
+        case .endRemote(let job, let worker): await release(job, on: worker)
         }
     }
 
@@ -96,8 +96,8 @@ extension JobService {
     private func stop(_ attempt: Attempt) {
         guard let request = running[attempt.id] else { return }
         request.stop.set()
-        guard attempt.worker != JobService.selfWorker, let job = active[attempt.job] else { return }
-        queue.put(.cancelRemote(attempt.worker, job: job.remoteName, attempt: attempt.id.number))
+        guard attempt.worker != JobService.selfWorker else { return }
+        queue.put(.cancelRemote(attempt.id.number, attempt.worker))
     }
 
     /// - Parameter isRecorded: the output is here, where no other node's loss can take it.
@@ -345,7 +345,7 @@ extension JobService {
             job.status.failure = failure(reason, attempt, job)
         }
         job.status.endedAt = WallClock.milliseconds
-        for worker in job.remoteWorkers { queue.put(.cancelRemote(worker, job: job.remoteName, attempt: nil)) }
+        for worker in job.remoteWorkers { queue.put(.endRemote(job.status.specCID, worker)) }
         let words = job.status.failure.map { ": \($0.message)" } ?? job.status.result.map { ": \($0)" } ?? ""
         job.note(job.status.state.rawValue + words, time: WallClock.milliseconds)
         queue.put(.end(job.number, key))

@@ -2,6 +2,7 @@ import BlockStore
 import Engines
 import MRProtocol
 import Multiformats
+import Synchronization
 
 /// How the jobs of this node reach other nodes.
 struct JobCluster: Sendable {
@@ -18,7 +19,7 @@ struct JobCluster: Sendable {
 
 /// Another node that works for this one's jobs.
 struct JoinedWorker: Sendable {
-    var worker: any RemoteWorker
+    var worker: MapReducePeer
     var slots: Int
 }
 
@@ -26,7 +27,7 @@ struct JoinedWorker: Sendable {
 
 extension JobService {
     /// A node offers its slots.
-    func workerJoined(_ worker: any RemoteWorker, slots: Int) {
+    func workerJoined(_ worker: MapReducePeer, slots: Int) {
         guard !isStopping else { return }
         let id = workerIDs[worker.peer] ?? WorkerID(workerIDs.count + 1)
         guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
@@ -42,6 +43,48 @@ extension JobService {
             job.note("lost worker \(peer): \(reason)", time: WallClock.milliseconds)
         }
         apply(coordinator.workerLost(id, now: now))
+    }
+
+    /// Workers that are not among the connected peers are gone.
+    func dropWorkers(except connected: Set<PeerID>) {
+        for peer in workers.values.map(\.worker.peer) where !connected.contains(peer) {
+            workerLeft(peer, reason: "it disconnected")
+        }
+    }
+
+    /// The engine that tasks of this program's jobs need, as calls name it.
+    nonisolated var engineName: String { "built-in/\(engines.version)" }
+
+    /// How far a job of this node is, for peers that ask.
+    func statusMessage(ofJob cid: CID) -> JobStatusMessage? {
+        guard let status = active.values.first(where: { $0.status.specCID == cid })?.status else { return nil }
+        var message = JobStatusMessage()
+        message.state =
+            switch status.state {
+            case .queued: .waiting
+            case .running: .running
+            case .succeeded: .succeeded
+            case .failed: .failed
+            case .cancelled: .cancelled
+            }
+        message.taskCount = UInt32(clamping: status.map.total + status.merge.total + status.reduce.total)
+        message.doneTaskCount = UInt32(clamping: status.map.done + status.merge.done + status.reduce.done)
+        message.runningTaskCount = UInt32(clamping: status.map.running + status.merge.running + status.reduce.running)
+        message.result = status.result
+        return message
+    }
+
+    /// Tells a worker to stop an attempt.
+    func cancel(_ attempt: UInt64, on worker: WorkerID) async {
+        // A worker that cannot be told is lost, and its attempt with it.
+        _ = try? await workers[worker]?.worker.cancel(attempt: attempt)
+    }
+
+    /// Lets a worker drop what it keeps for a job.
+    func release(_ job: CID, on worker: WorkerID) async {
+        guard !active.values.contains(where: { $0.status.specCID == job && !$0.isEnding }) else { return }
+        // A worker that cannot be told drops it by itself after a while.
+        _ = try? await workers[worker]?.worker.endJob(job)
     }
 
     /// Whether a peer works for this node now.
@@ -92,7 +135,10 @@ extension JobService {
         holders[JobService.selfWorker] = leaves.map { !absent.contains($0) }
         await withTaskGroup(of: (WorkerID, [Bool]?).self) { group in
             for (id, joined) in workers {
-                group.addTask { (id, await joined.worker.have(leaves)) }
+                group.addTask {
+                    // A worker that does not answer in time counts as holding nothing.
+                    (id, try? await withTimeout(ClusterLimits.haveTimeout) { try await joined.worker.have(leaves) })
+                }
             }
             for await (id, held) in group where held?.count == leaves.count { holders[id] = held }
         }
@@ -157,10 +203,22 @@ extension JobService {
         }
         let execution = request.execution
         do throws(RemoteFailure) {
-            let task = try await remoteTask(request, of: job, host: cluster.exchange.host.localPeer)
-            let output = try await worker.execute(task) { execution.count(bytesRead: $0) }
+            let task = try await remoteTask(request, of: job)
+            let output: Receipt
+            do throws(CallError) {
+                let counted = Mutex<UInt64>(0)
+                output = try await worker.run(task) { total in
+                    let step = counted.withLock { counted in
+                        defer { counted = max(counted, total) }
+                        return total - min(total, counted)
+                    }
+                    execution.count(bytesRead: Int(clamping: step))
+                }.receipt
+            } catch {
+                throw RemoteFailure(error)
+            }
             job.share(of: request.attempt.worker) { share in
-                share.fetchedBlocks += output.fetchedBlockCount
+                share.fetchedBlocks += Int(output.fetchedBlockCount)
                 share.fetchedBytes += output.fetchedByteCount
             }
             let (taken, isHere) = try await take(output, from: worker.peer, for: request, of: job, cluster)
@@ -177,31 +235,30 @@ extension JobService {
 
     private func remoteTask(
         _ request: AttemptRequest,
-        of job: ActiveJob,
-        host: PeerID
+        of job: ActiveJob
     ) async throws(RemoteFailure) -> RemoteTask {
-        let work: RemoteTask.Work
+        let head = TaskHead(
+            job: job.status.specCID,
+            spec: job.status.spec.encoded(),
+            attempt: request.attempt.id.number,
+            key: (0..<8).map { UInt8(truncatingIfNeeded: request.attempt.id.number >> (8 * $0)) },
+            engine: engineName
+        )
         switch request.work {
-        case .map(let assignment): work = .map(assignment)
+        case .map(let assignment): return .map(MapTaskMessage(head: head, assignment: assignment))
         case .reduce(let partition, _):
             do throws(TaskFault) {
-                work = .reduce(partition: partition, try await sharedRuns(for: request.attempt.item, of: job))
+                let runs = try await sharedRuns(for: request.attempt.item, of: job)
+                return .reduce(ReduceTaskMessage(head: head, partition: UInt32(partition), runs: runs))
             } catch {
                 throw .task(error)
             }
         case .merge: throw .task(.store("merges are not sent away"))
         }
-        return RemoteTask(
-            job: job.remoteName,
-            attempt: request.attempt.id.number,
-            spec: job.status.spec.encoded(),
-            work: work,
-            holders: hints(for: request.attempt.item, of: job) + [host]
-        )
     }
 
     /// The runs that a reduce reads, as files that the worker can fetch.
-    private func sharedRuns(for item: WorkItem, of job: ActiveJob) async throws(TaskFault) -> [RunReference] {
+    private func sharedRuns(for item: WorkItem, of job: ActiveJob) async throws(TaskFault) -> [StoredFile] {
         while job.sharing == .running { await withCheckedContinuation { job.shareWaiters.append($0) } }
         if job.sharing == .none, let execution = job.planned?.execution {
             job.sharing = .running
@@ -228,42 +285,42 @@ extension JobService {
         return job.runs(for: item).compactMap { run in
             guard let root = run.root else { return nil }
             let holder = (run as? RemoteRun)?.reference.holder ?? cluster?.exchange.host.localPeer
-            return RunReference(root: root, byteCount: run.byteCount, holder: holder)
+            return StoredFile(root: root, byteCount: run.byteCount, holders: holder.map { [$0] } ?? [])
         }
     }
 
     /// Takes in what a worker made: parts come here, small runs too, large ones stay where they are.
     private func take(
-        _ output: RemoteOutput,
+        _ receipt: Receipt,
         from peer: PeerID,
         for request: AttemptRequest,
         of job: ActiveJob,
         _ cluster: JobCluster
     ) async throws(RemoteFailure) -> (TaskOutput, isHere: Bool) {
-        let file = RunReference(root: output.root, byteCount: output.byteCount, holder: peer)
+        let file = RunReference(root: receipt.output.root, byteCount: receipt.output.byteCount, holder: peer)
         let execution = request.execution
         do throws(TaskFault) {
             if case .reduce = request.work {
                 let part = try await cluster.fetcher.fetchPart(file, into: execution.ingest)
-                return (TaskOutput(file: .part(part), counters: output.counters), true)
+                return (TaskOutput(file: .part(part), counters: receipt.counters), true)
             }
-            let lookahead = output.lookaheadCount
-            let isCopied = job.copiedRunByteCount + output.byteCount <= ClusterLimits.smallShuffleByteCount
+            let lookahead = Int(receipt.lookaheadCount)
+            let isCopied = job.copiedRunByteCount + file.byteCount <= ClusterLimits.smallShuffleByteCount
             guard isCopied else {
                 let run = RemoteRun(file, store: storage.store, exchange: cluster.exchange, ingest: execution.ingest)
                 if job.status.spec.reduceCount > 1 {
                     apply(coordinator.openStage(job.outputs.count - 1, of: job.number, now: now))
                 }
-                return (TaskOutput(file: .run(run), counters: output.counters, lookaheadCount: lookahead), false)
+                return (TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false)
             }
-            job.copiedRunByteCount += output.byteCount
+            job.copiedRunByteCount += file.byteCount
             try await cluster.fetcher.fetchRun(
                 file,
                 partitionCount: job.status.spec.reduceCount,
                 into: execution.ingest
             )
             let run = StoredRun(root: file.root, byteCount: file.byteCount, store: execution.store)
-            return (TaskOutput(file: .run(run), counters: output.counters, lookaheadCount: lookahead), true)
+            return (TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), true)
         } catch {
             throw .task(error)
         }

@@ -40,6 +40,9 @@ final class WorkerPool: Sendable {
         }
     }
 
+    /// Slots that execute something now.
+    var busyCount: Int { slotCount - state.withLock { $0.idle.count } }
+
     /// The next attempt for `slot`; `nil` makes the slot idle.
     func next(for slot: Slot) -> AttemptRequest? {
         state.withLock { state in

@@ -95,18 +95,22 @@ extension Pin {
 extension LocalNode {
     /// As `NodeService` says.
     public func resolve(_ path: ContentPath) async throws -> ContentInfo {
-        try await onStore { try LocalNode.info(try LocalNode.follow(path, in: $0), in: $0) }
+        try await onBlocks(of: path.root, isWhole: false) {
+            try LocalNode.info(try LocalNode.follow(path, in: $0), in: $0)
+        }
     }
 
     /// As `NodeService` says.
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
-        try await onStore { store in
+        let local = store
+        return try await onBlocks(of: path.root, isWhole: false) { store in
             let cid = try LocalNode.follow(path, in: store)
             let info = try LocalNode.info(cid, in: store)
             guard info.kind == .directory else {
                 return [ContentEntry(name: "", cid: cid, size: info.size, kind: info.kind)]
             }
-            return try DirectoryReader.entries(of: cid, in: store).map { try LocalNode.entry($0, in: store) }
+            // Children that are not here are listed by what the directory says of them.
+            return try DirectoryReader.entries(of: cid, in: store).map { try LocalNode.entry($0, in: local) }
         }
     }
 
@@ -117,8 +121,11 @@ extension LocalNode {
         length: UInt64?,
         into sink: @escaping ByteSink
     ) async throws {
-        try await onStore { store in
-            let cid = try LocalNode.follow(path, in: store)
+        let cid =
+            path.names.isEmpty
+            ? path.root
+            : try await onBlocks(of: path.root, isWhole: false) { try LocalNode.follow(path, in: $0) }
+        try await onBlocks(of: cid, isWhole: offset == 0 && length == nil) { store in
             let kind = try LocalNode.info(cid, in: store).kind
             guard kind == .file else {
                 throw NodeError(
@@ -184,7 +191,9 @@ extension LocalNode {
 
 extension LocalNode {
     /// As `NodeService` says.
-    public func block(_ cid: CID) async throws -> [UInt8] { try await onStore { try $0.block(cid) } }
+    public func block(_ cid: CID) async throws -> [UInt8] {
+        try await onBlocks(of: cid, isWhole: false) { try $0.block(cid) }
+    }
 
     /// As `NodeService` says.
     public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
@@ -216,6 +225,8 @@ extension LocalNode {
 extension LocalNode {
     /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
+        // Blocks that are not here are fetched; they stay until they are pinned unless a collection comes between.
+        if network != nil { try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } } }
         try await onStore { store in
             let ingest = try store.makeIngest()
             do {

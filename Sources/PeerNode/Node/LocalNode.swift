@@ -15,8 +15,18 @@ public final class LocalNode: NodeService {
         /// Whether this is a daemon, which resumes unfinished jobs, or one command.
         public var isDaemon: Bool
 
+        /// How it takes part in a network; `nil`: it is alone.
+        public var network: NetworkOptions?
+
         /// Describes how to open a node.
-        public init(storeLimit: UInt64? = nil, slots: Int, memory: Int, isDaemon: Bool) {
+        public init(
+            storeLimit: UInt64? = nil,
+            slots: Int,
+            memory: Int,
+            isDaemon: Bool,
+            network: NetworkOptions? = nil
+        ) {
+            self.network = network
             self.storeLimit = storeLimit
             self.slots = slots
             self.memory = memory
@@ -32,6 +42,8 @@ public final class LocalNode: NodeService {
     let startedAt: Int64
     private let lock: HomeLock
     private let service = Mutex<JobService?>(nil)
+    /// `nil`: the node is alone.
+    let network: NodeNetwork?
 
     /// Opens the store of a home that is already claimed.
     ///
@@ -44,6 +56,7 @@ public final class LocalNode: NodeService {
         self.options = options
         threads = WorkerThreads()
         startedAt = LocalNode.now()
+        let store: SQLiteBlockStore
         do throws(BlockStoreError) {
             store = try SQLiteBlockStore(
                 path: home.blockDatabase,
@@ -52,14 +65,39 @@ public final class LocalNode: NodeService {
         } catch {
             throw NodeError(error)
         }
+        self.store = store
+        guard let network = options.network else {
+            self.network = nil
+            return
+        }
+        var made: JobService?
+        self.network = try NodeNetwork(network, home: home, store: store) { exchange in
+            let service = LocalNode.makeService(store, home, options, exchange)
+            made = service
+            return service
+        }
+        let service = made
+        self.service.withLock { $0 = service }
     }
 
+    /// Binds the addresses to listen on.
+    ///
+    /// - Returns: where others may dial, with this node's id; none when the node is alone.
+    public func listen() async throws -> [String] { try await network?.listen() ?? [] }
+
     /// Executes jobs until `stop` is called or the task is cancelled.
-    public func run() async { await jobService().run() }
+    public func run() async {
+        await withDiscardingTaskGroup { group in
+            if let network { group.addTask { await network.run() } }
+            await jobService().run()
+            group.cancelAll()
+        }
+    }
 
     /// Lets running attempts end early; unfinished jobs are resumed by the next daemon.
     public func stop() async {
         if let service = service.withLock({ $0 }) { await service.stop() }
+        await network?.stop()
     }
 
     /// Closes the store; the node is not used any more.
@@ -72,17 +110,55 @@ public final class LocalNode: NodeService {
     func jobService() -> JobService {
         service.withLock { service in
             if let service { return service }
-            let made = JobService(
-                store: store,
-                configuration: JobConfiguration(
-                    databasePath: home.jobDatabase,
-                    slots: options.slots,
-                    memoryByteCount: options.memory,
-                    resumesJobs: options.isDaemon
-                )
-            )
+            let made = LocalNode.makeService(store, home, options, nil)
             service = made
             return made
+        }
+    }
+
+    private static func makeService(
+        _ store: SQLiteBlockStore,
+        _ home: HomeFolder,
+        _ options: Options,
+        _ exchange: Exchange?
+    ) -> JobService {
+        let configuration = JobConfiguration(
+            databasePath: home.jobDatabase,
+            slots: options.slots,
+            memoryByteCount: options.memory,
+            resumesJobs: options.isDaemon
+        )
+        return JobService(
+            store: store,
+            configuration: configuration,
+            engines: BuiltInEngines(),
+            exchange: exchange
+        )
+    }
+
+    /// Runs blocking work on the store, and on the network's where blocks are not here.
+    ///
+    /// - Parameters:
+    ///   - root: what is read; everything under it is fetched ahead when `isWhole`.
+    ///   - isWhole: `body` reads all of it.
+    ///   - body: blocks its thread.
+    func onBlocks<Value: Sendable>(
+        of root: CID,
+        isWhole: Bool,
+        _ body: @escaping @Sendable (any BlockStore) throws -> Value
+    ) async throws -> Value {
+        guard let network else { return try await onStore { try body($0) } }
+        let store = store
+        do {
+            if isWhole { return try await network.exchange.reading(root, in: store) { try body($0) } }
+            let reading = FetchingStore(store, exchange: network.exchange)
+            return try await withTaskCancellationHandler {
+                try await threads.run { try body(reading) }
+            } onCancel: {
+                reading.cancel()
+            }
+        } catch let error as BlockStoreError {
+            throw NodeError(error)
         }
     }
 

@@ -101,4 +101,8 @@ public protocol NodeService: Sendable {
     func disconnect(_ peer: String) async throws
     /// Measures one round trip, in milliseconds.
     func ping(_ peer: String) async throws -> Double
+    /// Sends bytes to a node that runs with diagnostics, and checks that the same come back.
+    ///
+    /// - Parameter halfCloses: end our side first, and read to the end of theirs.
+    func echo(_ peer: String, byteCount: UInt64, halfCloses: Bool) async throws -> UInt64
 }

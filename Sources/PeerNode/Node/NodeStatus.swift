@@ -31,6 +31,12 @@ public struct NodeStatus: Hashable, Sendable {
     public var peers: [PeerInfo]
     /// Unfinished jobs, newest first.
     public var activeJobs: [JobStatus]
+    /// What was refused, dropped or failed in the network, by part and reason.
+    public var counters: [String: [String: UInt64]] = [:]
+    /// The bootstrap addresses and how they fare.
+    public var bootstrap: [BootstrapInfo] = []
+    /// Blocks that are waited for.
+    public var waits: [String] = []
 
     /// Describes a node.
     public init(
@@ -61,6 +67,10 @@ public struct PeerInfo: Hashable, Sendable {
     public var roundTripMilliseconds: Double?
     public var agent: String
     public var slotCount: Int?
+    /// Slots that execute something, when it said so.
+    public var busySlotCount: Int?
+    /// Protocols that it speaks.
+    public var protocols: [String] = []
 
     /// Describes a peer.
     public init(
@@ -77,5 +87,23 @@ public struct PeerInfo: Hashable, Sendable {
         self.roundTripMilliseconds = roundTripMilliseconds
         self.agent = agent
         self.slotCount = slotCount
+    }
+}
+
+/// An address that a node was told to begin with.
+public struct BootstrapInfo: Hashable, Sendable {
+    public var address: String
+    public var isConnected: Bool
+    /// Attempts that failed since it was last connected.
+    public var failureCount: Int
+    /// What the last failed attempt met; empty when connected.
+    public var lastFailure: String
+
+    /// Describes an address.
+    public init(address: String, isConnected: Bool, failureCount: Int, lastFailure: String) {
+        self.address = address
+        self.isConnected = isConnected
+        self.failureCount = failureCount
+        self.lastFailure = lastFailure
     }
 }

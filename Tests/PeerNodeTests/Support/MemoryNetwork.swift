@@ -9,8 +9,13 @@ actor MemoryNetwork {
 
     /// A new host, whose id follows from `number`.
     func makeHost(_ number: UInt8) -> MemoryHost {
-        let host = MemoryHost(peer: .numbered(number), network: self)
-        hosts[host.localPeer] = host
+        makeHost(.numbered(number))
+    }
+
+    /// A new host under an id.
+    func makeHost(_ peer: PeerID) -> MemoryHost {
+        let host = MemoryHost(peer: peer, network: self)
+        hosts[peer] = host
         return host
     }
 

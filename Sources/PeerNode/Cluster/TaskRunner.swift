@@ -1,0 +1,335 @@
+package import BlockStore
+import Engines
+package import MRProtocol
+package import Multiformats
+import Synchronization
+
+/// Executes the tasks of other masters on this node's slots.
+///
+/// The inputs of an attempt are fetched while the attempts before it still run. What is fetched and what is made is
+/// kept for the job until its master ends it, or says nothing for `ClusterLimits.idleJobLimit`.
+package actor TaskRunner: WorkerDelegate {
+    private struct JobKey: Hashable {
+        var master: PeerID
+        var job: CID
+    }
+
+    private struct AttemptKey: Hashable {
+        var master: PeerID
+        var attempt: UInt64
+    }
+
+    /// A job of another master, as far as this node works for it.
+    private final class HostedJob {
+        let execution: JobExecution
+        /// The lease of what was fetched; what was made is under the execution's.
+        let inputs: Ingest
+        var attemptCount = 0
+        var lastContact: ContinuousClock.Instant
+
+        init(execution: JobExecution, inputs: Ingest) {
+            self.execution = execution
+            self.inputs = inputs
+            lastContact = .now
+        }
+    }
+
+    private nonisolated let executor = ThreadExecutor()
+    private let store: any BlockStore
+    private let exchange: Exchange
+    private let fetcher: RunFetcher
+    private let service: JobService
+    private let signer: ReceiptSigner
+    private let agent: String
+    private var jobs: [JobKey: HostedJob] = [:]
+    private var attempts: [AttemptKey: StopFlag] = [:]
+    private var attemptCounts: [PeerID: Int] = [:]
+    private var lastNumber = 0
+    private var isStopping = false
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// A runner on the slots of `service`.
+    package init(
+        store: any BlockStore,
+        exchange: Exchange,
+        service: JobService,
+        signer: ReceiptSigner,
+        agent: String
+    ) {
+        self.store = store
+        self.exchange = exchange
+        fetcher = RunFetcher(store: store, exchange: exchange)
+        self.service = service
+        self.signer = signer
+        self.agent = agent
+    }
+
+    /// Lets go of jobs whose master is gone, until the task is cancelled.
+    package func run() async {
+        // Cancelled: the loop ends.
+        while (try? await Task.sleep(for: ClusterLimits.idleCheckInterval)) != nil {
+            let limit = ContinuousClock.now - ClusterLimits.idleJobLimit
+            for (key, job) in jobs where job.attemptCount == 0 && job.lastContact < limit { release(key) }
+        }
+        isStopping = true
+        for stop in attempts.values { stop.set() }
+    }
+
+    // MARK: Calls
+
+    package func hello() -> HelloMessage {
+        HelloMessage(
+            agent: agent,
+            engines: [service.engineName],
+            slots: UInt32(clamping: service.configuration.slots),
+            busySlots: UInt32(clamping: service.pool.busyCount)
+        )
+    }
+
+    package func run(
+        _ task: RemoteTask,
+        from master: PeerID,
+        progress: @escaping @Sendable (_ byteCount: UInt64) -> Void
+    ) async -> Result<[UInt8], CallError> {
+        let key = AttemptKey(master: master, attempt: task.head.attempt)
+        do throws(CallFailure) {
+            try check(task, key)
+            let job = try hostedJob(task.head, of: master)
+            let stop = StopFlag()
+            begin(key, stop, of: job)
+            defer { end(key, of: job) }
+            return .success(try await run(task, job.execution, job.inputs, for: master, stop, progress))
+        } catch {
+            return .failure(.failure(error))
+        }
+    }
+
+    package func cancel(attempt: UInt64, from master: PeerID) -> Bool {
+        guard let stop = attempts[AttemptKey(master: master, attempt: attempt)] else { return false }
+        stop.set()
+        return true
+    }
+
+    package func endJob(_ job: CID, from master: PeerID) -> Bool {
+        let key = JobKey(master: master, job: job)
+        guard jobs[key] != nil else { return false }
+        release(key)
+        return true
+    }
+
+    package func status(ofJob job: CID) async -> JobStatusMessage? { await service.statusMessage(ofJob: job) }
+
+    // MARK: Admission
+
+    private func check(_ task: RemoteTask, _ key: AttemptKey) throws(CallFailure) {
+        guard !isStopping else { throw CallFailure(.busy, message: "this node is stopping") }
+        guard task.head.engine == service.engineName else {
+            throw CallFailure(
+                .unsupportedEngine,
+                message: "this node runs \(service.engineName), the task needs \(task.head.engine)"
+            )
+        }
+        let limit = service.configuration.slots * ClusterLimits.maxAttemptsPerSlotAndMaster
+        guard attemptCounts[key.master, default: 0] < limit, attempts[key] == nil else {
+            throw CallFailure(.busy, message: "\(limit) attempts of this master wait already")
+        }
+        guard case .map(let map) = task else { return }
+        let leafCount = map.assignment.segments.reduce(0) { $0 + $1.leaves.count }
+        guard leafCount <= ClusterLimits.maxLeavesPerAttempt else {
+            throw CallFailure(.tooLarge, message: "an attempt has at most \(ClusterLimits.maxLeavesPerAttempt) leaves")
+        }
+        let isWhole = map.assignment.segments.allSatisfy { segment in
+            !segment.leaves.isEmpty
+                && (segment.leaves + segment.lookahead).allSatisfy { $0.byteCount <= BlockLimits.maxByteCount }
+        }
+        guard isWhole else { throw CallFailure(.malformed, message: "a segment has no leaves, or one over the limit") }
+    }
+
+    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> HostedJob {
+        let key = JobKey(master: master, job: head.job)
+        if let job = jobs[key] { return job }
+        let ofMaster = jobs.keys.count { $0.master == master }
+        guard jobs.count < ClusterLimits.maxHostedJobs, ofMaster < ClusterLimits.maxHostedJobsPerMaster else {
+            throw CallFailure(.busy, message: "this node works for \(jobs.count) jobs already")
+        }
+        let spec: JobSpec
+        do throws(JobSpecFault) { spec = try JobSpec(decoding: head.spec) } catch {
+            throw CallFailure(.malformed, message: "the specification cannot be read (\(error))")
+        }
+        guard 1...JobSpec.maxReduceCount ~= spec.reduceCount, spec.recordByteLimit > 0 else {
+            throw CallFailure(.malformed, message: "the specification is out of bounds")
+        }
+        do {
+            let inputs = try store.makeIngest()
+            let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in [master] })
+            lastNumber -= 1  // numbers of this node's own jobs are positive
+            let execution = JobExecution(
+                number: JobNumber(lastNumber),
+                spec: spec,
+                engines: service.engines,
+                store: FetchingStore(store, exchange: exchange, ingest: inputs, options: options),
+                ingest: try store.makeIngest(),
+                configuration: service.configuration,
+                sharesRuns: true
+            )
+            let job = HostedJob(execution: execution, inputs: inputs)
+            jobs[key] = job
+            return job
+        } catch {
+            throw CallFailure(TaskFault.store("\(error)"))
+        }
+    }
+
+    private func begin(_ key: AttemptKey, _ stop: StopFlag, of job: HostedJob) {
+        attempts[key] = stop
+        attemptCounts[key.master, default: 0] += 1
+        job.attemptCount += 1
+        job.lastContact = .now
+    }
+
+    private func end(_ key: AttemptKey, of job: HostedJob) {
+        attempts[key] = nil
+        attemptCounts[key.master, default: 0] -= 1
+        if attemptCounts[key.master] == 0 { attemptCounts[key.master] = nil }
+        job.attemptCount -= 1
+        job.lastContact = .now
+    }
+
+    private func release(_ key: JobKey) {
+        guard let job = jobs.removeValue(forKey: key) else { return }
+        job.execution.cancel()
+        // What cannot be released now is released with the process.
+        try? job.inputs.close()
+        try? job.execution.ingest.abandon()
+    }
+
+    // MARK: Execution
+
+    private nonisolated func run(
+        _ task: RemoteTask,
+        _ execution: JobExecution,
+        _ inputs: Ingest,
+        for master: PeerID,
+        _ stop: StopFlag,
+        _ progress: @escaping @Sendable (UInt64) -> Void
+    ) async throws(CallFailure) -> [UInt8] {
+        let (work, report) = try await prepare(task, execution, inputs, master)
+        let total = Mutex<UInt64>(0)
+        let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let end = OneAnswer(continuation)
+                let request = AttemptRequest(
+                    attempt: .remote,
+                    execution: execution,
+                    work: work,
+                    stop: stop,
+                    master: master,
+                    progress: { count in progress(total.withLock { $0 += UInt64(count); return $0 }) },
+                    ended: { end.give($0) }
+                )
+                if !service.execute(request) { end.give(.failure(.cancelled)) }
+            }
+        } onCancel: {
+            stop.set()
+        }
+        switch output {
+        case .failure(let fault): throw CallFailure(fault)
+        case .success(let made): return try receipt(task, made, report, master)
+        }
+    }
+
+    /// Fetches what the attempt will read.
+    ///
+    /// What cannot be had is left to the attempt, which meets it again and says where it was needed.
+    private nonisolated func prepare(
+        _ task: RemoteTask,
+        _ execution: JobExecution,
+        _ inputs: Ingest,
+        _ master: PeerID
+    ) async throws(CallFailure) -> (AttemptRequest.Work, FetchReport) {
+        switch task {
+        case .map(let map):
+            let leaves = map.assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
+            let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in [master] })
+            let report = try? await exchange.ensure(leaves, ingest: inputs, options: options)
+            return (.map(map.assignment), report ?? FetchReport())
+        case .reduce(let reduce):
+            let partition = Int(reduce.partition)
+            guard partition < execution.spec.reduceCount else {
+                throw CallFailure(.malformed, message: "there is no partition \(partition)")
+            }
+            let runs = reduce.runs.map(reference)
+            await fetcher.prefetch(partition, of: runs, into: inputs)
+            return (.reduce(partition: partition, runs.map { run(of: $0, execution, inputs) }), FetchReport())
+        case .merge(let merge):
+            return (.merge(merge.runs.map { run(of: reference($0), execution, inputs) }), FetchReport())
+        }
+    }
+
+    private nonisolated func reference(_ file: StoredFile) -> RunReference {
+        let holder = file.holders.first == signer.peer ? nil : file.holders.first
+        return RunReference(root: file.root, byteCount: file.byteCount, holder: holder)
+    }
+
+    private nonisolated func run(of file: RunReference, _ execution: JobExecution, _ inputs: Ingest) -> any RunBytes {
+        guard file.holder != nil else {
+            return StoredRun(root: file.root, byteCount: file.byteCount, store: execution.store)
+        }
+        return RemoteRun(file, store: store, exchange: exchange, ingest: inputs)
+    }
+
+    private nonisolated func receipt(
+        _ task: RemoteTask,
+        _ made: TaskOutput,
+        _ report: FetchReport,
+        _ master: PeerID
+    ) throws(CallFailure) -> [UInt8] {
+        let file: StoredFile
+        switch made.file {
+        case .part(let part): file = StoredFile(root: part.cid, byteCount: part.fileByteCount, holders: [signer.peer])
+        case .run(let run):
+            guard let root = run.root else { throw CallFailure(.internal, message: "the run is not in the store") }
+            file = StoredFile(root: root, byteCount: run.byteCount, holders: [signer.peer])
+        }
+        var receipt = Receipt(
+            kind: task.kind,
+            head: task.head,
+            worker: signer.peer,
+            master: master,
+            output: file,
+            lookaheadCount: UInt32(clamping: made.lookaheadCount),
+            counters: made.counters
+        )
+        receipt.fetchedBlockCount = UInt32(clamping: report.fetchedBlockCount)
+        receipt.fetchedByteCount = report.fetchedByteCount
+        return receipt.sealed(publicKey: signer.publicKey, sign: signer.sign)
+    }
+}
+
+extension Attempt {
+    /// What an attempt of another master is called here.
+    fileprivate static let remote = Attempt(
+        id: AttemptID(0),
+        job: JobNumber(0),
+        item: WorkItem(stage: 0, index: 0),
+        worker: WorkerID(0),
+        number: 1,
+        isLocal: false
+    )
+}
+
+/// Resumes a continuation with the first of several answers.
+private final class OneAnswer<Value: Sendable>: Sendable {
+    private let waiter: Mutex<CheckedContinuation<Value, Never>?>
+
+    init(_ continuation: CheckedContinuation<Value, Never>) { waiter = Mutex(continuation) }
+
+    func give(_ value: Value) {
+        let continuation = waiter.withLock { waiter in
+            defer { waiter = nil }
+            return waiter
+        }
+        continuation?.resume(returning: value)
+    }
+}

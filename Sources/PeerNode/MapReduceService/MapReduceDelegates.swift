@@ -1,0 +1,65 @@
+package import MRProtocol
+package import Multiformats
+
+/// A task that another node asks this one to run.
+package enum RemoteTask: Equatable, Sendable {
+    case map(MapTaskMessage)
+    case reduce(ReduceTaskMessage)
+    case merge(MergeTaskMessage)
+
+    /// What the task says of itself.
+    package var head: TaskHead {
+        switch self {
+        case .map(let task): task.head
+        case .reduce(let task): task.head
+        case .merge(let task): task.head
+        }
+    }
+
+    /// The kind that its receipt has to state.
+    package var kind: Receipt.Kind {
+        switch self {
+        case .map: .map
+        case .reduce: .reduce
+        case .merge: .merge
+        }
+    }
+}
+
+/// What answers the calls of other nodes about work: the job service.
+package protocol WorkerDelegate: Sendable {
+    /// Who this node is and what it can run now.
+    func hello() async -> HelloMessage
+
+    /// Runs a task to its end.
+    ///
+    /// The task of the call is cancelled when the master goes away; then the attempt should end soon.
+    ///
+    /// - Parameters:
+    ///   - task: checked to be well-formed, and no more than that.
+    ///   - master: who asks.
+    ///   - progress: to be called with the input bytes read so far, as often as convenient.
+    /// - Returns: the sealed receipt, or why there is none.
+    func run(
+        _ task: RemoteTask,
+        from master: PeerID,
+        progress: @escaping @Sendable (_ byteCount: UInt64) -> Void
+    ) async -> Result<[UInt8], CallError>
+
+    /// Ends an attempt of that master; `false` when it was not running.
+    func cancel(attempt: UInt64, from master: PeerID) async -> Bool
+
+    /// A job of that master is over; `false` when nothing was kept for it.
+    func endJob(_ job: CID, from master: PeerID) async -> Bool
+
+    /// How far a job is that this node is the master of; `nil` when it is not.
+    func status(ofJob job: CID) async -> JobStatusMessage?
+}
+
+/// What answers gossip: the membership.
+package protocol GossipDelegate: Sendable {
+    /// Takes in what a peer tells, does what it asks, and says what it should know.
+    func answer(_ gossip: GossipMessage, from peer: PeerID) async -> GossipMessage
+    /// A peer said who it is.
+    func learned(_ hello: HelloMessage, from peer: PeerID) async
+}
