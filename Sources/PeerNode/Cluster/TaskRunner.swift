@@ -79,12 +79,12 @@ package actor TaskRunner: WorkerDelegate {
     // MARK: Calls
 
     package func hello() -> HelloMessage {
-        var hello = HelloMessage()
-        hello.agent = agent
-        hello.engines = [service.engineName]
-        hello.slots = UInt32(clamping: service.configuration.slots)
-        hello.busySlots = UInt32(clamping: service.pool.busyCount)
-        return hello
+        HelloMessage(
+            agent: agent,
+            engines: [service.engineName],
+            slots: UInt32(clamping: service.configuration.slots),
+            busySlots: UInt32(clamping: service.pool.busyCount)
+        )
     }
 
     package func run(
