@@ -93,7 +93,10 @@ let package = Package(
             exclude: ["Vectors"]
         ),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
-        tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
+        tests(
+            "PeerNodeTests",
+            ["PeerNode", "BlockStore", "Engines", "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "PeerTestKit"]
+        ),
         tests("SourceTests", []),
         tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),
     ],
