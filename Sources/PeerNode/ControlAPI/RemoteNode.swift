@@ -182,6 +182,7 @@ public final class RemoteNode: NodeService {
 // MARK: - Adding
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
         var query = [("profile", profile.rawValue)]
         if onlyHash { query.append(("only-hash", "true")) }
@@ -189,6 +190,7 @@ extension RemoteNode {
         return AddSession(id: try JSONFields(try await ask(.post, target), of: "answer").text("add"))
     }
 
+    /// As `NodeService` says.
     public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
         if let length = source.byteCount {
             let target = RemoteNode.target("adds", session.id, "files")
@@ -215,20 +217,24 @@ extension RemoteNode {
         )
     }
 
+    /// As `NodeService` says.
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
         let target = RemoteNode.target("adds", session.id, "directories")
         return try AddedNode(json: try await ask(.post, target, ["entries": .array(of: entries)]))
     }
 
+    /// As `NodeService` says.
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
         let route = RemoteNode.target("adds", session.id, "symlinks")
         return try AddedNode(json: try await ask(.post, route, ["target": .string(target)]))
     }
 
+    /// As `NodeService` says.
     public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
         try await ask(.post, RemoteNode.target("adds", session.id, "finish"), ["pins": .array(of: pins)])
     }
 
+    /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
         try await ask(.delete, RemoteNode.target("adds", session.id))
     }
@@ -237,17 +243,20 @@ extension RemoteNode {
 // MARK: - Reading
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func resolve(_ path: ContentPath) async throws -> ContentInfo {
         try ContentInfo(
             json: try await ask(.get, RemoteNode.target(["nodes", path.root.description] + path.names))
         )
     }
 
+    /// As `NodeService` says.
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
         let answer = try await ask(.get, RemoteNode.target(["entries", path.root.description] + path.names))
         return try JSONFields(answer, of: "listing").messages("entries")
     }
 
+    /// As `NodeService` says.
     public func read(
         _ path: ContentPath,
         offset: UInt64,
@@ -278,12 +287,14 @@ extension RemoteNode {
 // MARK: - Blocks and DAGs
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func block(_ cid: CID) async throws -> [UInt8] {
         let collector = Collector()
         _ = try await download(RemoteNode.target("blocks", cid.description)) { collector.append($0) }
         return collector.bytes
     }
 
+    /// As `NodeService` says.
     public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
         let target = RemoteNode.target("blocks", query: [("codec", "\(codec)")])
         return try BlockInfo(
@@ -291,14 +302,17 @@ extension RemoteNode {
         )
     }
 
+    /// As `NodeService` says.
     public func blockInfo(_ cid: CID) async throws -> BlockInfo {
         try BlockInfo(json: try await ask(.get, RemoteNode.target("blocks", cid.description, "stat")))
     }
 
+    /// As `NodeService` says.
     public func removeBlock(_ cid: CID) async throws {
         try await ask(.delete, RemoteNode.target("blocks", cid.description))
     }
 
+    /// As `NodeService` says.
     public func exportCAR(_ cid: CID, into sink: @escaping ByteSink) async throws {
         do {
             _ = try await download(RemoteNode.target("dags", cid.description), into: sink)
@@ -309,6 +323,7 @@ extension RemoteNode {
         }
     }
 
+    /// As `NodeService` says.
     public func importCAR(_ source: any ByteSource, pinsRoots: Bool) async throws -> ImportReport {
         let target = RemoteNode.target("dags", query: [("pin", "\(pinsRoots)")])
         if let length = source.byteCount {
@@ -319,6 +334,7 @@ extension RemoteNode {
         return try ImportReport(json: try await send(.post, target, spooled, length: spooled.byteCount ?? 0))
     }
 
+    /// As `NodeService` says.
     public func dagStatistics(_ cid: CID) async throws -> DAGStatistics {
         try DAGStatistics(json: try await ask(.get, RemoteNode.target("dags", cid.description, "stat")))
     }
@@ -327,6 +343,7 @@ extension RemoteNode {
 // MARK: - Pins and the repository
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
         try await ask(
             .put,
@@ -334,24 +351,29 @@ extension RemoteNode {
         )
     }
 
+    /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await ask(.delete, RemoteNode.target("pins", cid.description))
     }
 
+    /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try JSONFields(try await ask(.get, RemoteNode.target("pins")), of: "pins").messages("pins")
     }
 
+    /// As `NodeService` says.
     public func repositoryStatistics() async throws -> RepositoryStatistics {
         try RepositoryStatistics(json: try await ask(.get, RemoteNode.target("repo")))
     }
 
+    /// As `NodeService` says.
     public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
         -> CollectionReport
     {
         try await report("gc") { try removed(try JSONFields($0, of: "event").cid("removed")) }
     }
 
+    /// As `NodeService` says.
     public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
         -> VerificationReport
     {
@@ -375,19 +397,23 @@ extension RemoteNode {
 // MARK: - Jobs
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func submit(_ submission: JobSubmission) async throws -> JobID {
         let answer = try await ask(.post, RemoteNode.target("jobs"), submission.json)
         return JobID(try JSONFields(answer, of: "answer").text("id"))
     }
 
+    /// As `NodeService` says.
     public func jobs() async throws -> [JobStatus] {
         try JSONFields(try await ask(.get, RemoteNode.target("jobs")), of: "jobs").messages("jobs")
     }
 
+    /// As `NodeService` says.
     public func job(_ id: JobID) async throws -> JobStatus {
         try JobStatus(json: try await ask(.get, RemoteNode.target("jobs", id.description)))
     }
 
+    /// As `NodeService` says.
     public func watchJob(
         _ id: JobID,
         update: @escaping @Sendable (JobStatus) throws -> Void
@@ -402,10 +428,12 @@ extension RemoteNode {
         return status
     }
 
+    /// As `NodeService` says.
     public func cancelJob(_ id: JobID) async throws {
         try await ask(.delete, RemoteNode.target("jobs", id.description))
     }
 
+    /// As `NodeService` says.
     public func jobLog(_ id: JobID) async throws -> [JobLogEntry] {
         let answer = try await ask(.get, RemoteNode.target("jobs", id.description, "log"))
         return try JSONFields(answer, of: "log").messages("entries")
@@ -415,27 +443,33 @@ extension RemoteNode {
 // MARK: - The node
 
 extension RemoteNode {
+    /// As `NodeService` says.
     public func identity() async throws -> NodeIdentity {
         try NodeIdentity(json: try await ask(.get, RemoteNode.target("id")))
     }
 
+    /// As `NodeService` says.
     public func status() async throws -> NodeStatus {
         try NodeStatus(json: try await ask(.get, RemoteNode.target("status")))
     }
 
+    /// As `NodeService` says.
     public func peers() async throws -> [PeerInfo] {
         try JSONFields(try await ask(.get, RemoteNode.target("peers")), of: "peers").messages("peers")
     }
 
+    /// As `NodeService` says.
     public func connect(_ address: String) async throws -> String {
         let answer = try await ask(.post, RemoteNode.target("peers", query: [("address", address)]))
         return try JSONFields(answer, of: "answer").text("peerID")
     }
 
+    /// As `NodeService` says.
     public func disconnect(_ peer: String) async throws {
         try await ask(.delete, RemoteNode.target("peers", peer))
     }
 
+    /// As `NodeService` says.
     public func ping(_ peer: String) async throws -> Double {
         try JSONFields(try await ask(.get, RemoteNode.target("peers", peer, "ping")), of: "answer").double(
             "milliseconds"

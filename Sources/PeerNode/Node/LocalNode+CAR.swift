@@ -4,10 +4,12 @@ public import Multiformats
 // MARK: - Whole DAGs
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func exportCAR(_ cid: CID, into sink: @escaping ByteSink) async throws {
         try await onStore { try CARWriter.export(cid, from: $0) { try sink($0) } }
     }
 
+    /// As `NodeService` says.
     public func importCAR(_ source: any ByteSource, pinsRoots: Bool) async throws -> ImportReport {
         try await onStore { store in
             let report = try CARImporter.run(into: store, pinName: { pinsRoots ? $0.description : nil }) {
@@ -22,6 +24,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func dagStatistics(_ cid: CID) async throws -> DAGStatistics {
         try await onStore { store in
             var statistics = DAGStatistics(blockCount: 0, byteCount: 0)

@@ -4,6 +4,7 @@ public import Multiformats
 // MARK: - Adding
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
         let settings: ImportSettings =
             switch profile {
@@ -15,6 +16,7 @@ extension LocalNode {
         return try adds.begin(ingest, settings, now: LocalNode.now())
     }
 
+    /// As `NodeService` says.
     public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
@@ -30,6 +32,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
@@ -38,6 +41,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
         let add = try adds.use(session, now: LocalNode.now())
         return try await onStore { _ in
@@ -47,6 +51,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
         let add = try adds.end(session)
         try await onStore { _ in
@@ -59,6 +64,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
         let add = try adds.end(session)
         try await onStore { _ in try add.ingest.abandon() }
@@ -87,12 +93,14 @@ extension Pin {
 // MARK: - Reading
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func resolve(_ path: ContentPath) async throws -> ContentInfo {
         try await onBlocks(of: path.root, isWhole: false) {
             try LocalNode.info(try LocalNode.follow(path, in: $0), in: $0)
         }
     }
 
+    /// As `NodeService` says.
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
         let local = store
         return try await onBlocks(of: path.root, isWhole: false) { store in
@@ -106,6 +114,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func read(
         _ path: ContentPath,
         offset: UInt64,
@@ -185,6 +194,7 @@ extension LocalNode {
         try await onBlocks(of: cid, isWhole: false) { try $0.block(cid) }
     }
 
+    /// As `NodeService` says.
     public func putBlock(_ bytes: [UInt8], codec: UInt64) async throws -> BlockInfo {
         try await onStore { store in
             let ingest = try store.makeIngest()
@@ -195,6 +205,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func blockInfo(_ cid: CID) async throws -> BlockInfo {
         try await onStore { store in
             guard let byteCount = try store.byteCount(of: cid) else {
@@ -204,12 +215,14 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func removeBlock(_ cid: CID) async throws { try await onStore { try $0.remove(cid) } }
 }
 
 // MARK: - Pins and the repository
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
         // Blocks that are not here are fetched; they stay until they are pinned unless a collection comes between.
         if network != nil { try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } } }
@@ -229,6 +242,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
             let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
@@ -239,6 +253,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try await onStore { store in
             try store.pins().map {
@@ -247,6 +262,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func repositoryStatistics() async throws -> RepositoryStatistics {
         let path = home.path
         return try await onStore { store in
@@ -262,6 +278,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
         -> CollectionReport
     {
@@ -275,6 +292,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws
         -> VerificationReport
     {

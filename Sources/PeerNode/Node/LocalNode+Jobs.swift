@@ -3,16 +3,20 @@ internal import Multiformats
 // MARK: - Jobs
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func submit(_ submission: JobSubmission) async throws -> JobID {
         try await asking { try await $0.submit(submission) }
     }
 
+    /// As `NodeService` says.
     public func jobs() async throws -> [JobStatus] { try await asking { try await $0.jobs() } }
 
+    /// As `NodeService` says.
     public func job(_ id: JobID) async throws -> JobStatus {
         try await asking { try await $0.status(of: id) }
     }
 
+    /// As `NodeService` says.
     public func watchJob(
         _ id: JobID,
         update: @escaping @Sendable (JobStatus) throws -> Void
@@ -30,8 +34,10 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func cancelJob(_ id: JobID) async throws { try await asking { try await $0.cancel(id) } }
 
+    /// As `NodeService` says.
     public func jobLog(_ id: JobID) async throws -> [JobLogEntry] {
         try await asking { try await $0.log(of: id) }
     }
