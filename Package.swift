@@ -86,8 +86,12 @@ let package = Package(
             path: "Tests/CrashWorker",
             swiftSettings: settings
         ),
-        tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"]),
-        tests("LibP2PTests", ["LibP2P", "Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
+        tests("MRProtocolTests", ["MRProtocol", "Multiformats", "PeerTestKit"], exclude: ["Vectors"]),
+        tests(
+            "LibP2PTests",
+            ["LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "PeerTestKit"],
+            exclude: ["Vectors"]
+        ),
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("PeerNodeTests", ["PeerNode", "BlockStore", "Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests("SourceTests", []),

@@ -10,3 +10,6 @@
 
 // Declared here because glibc shows them only under _GNU_SOURCE, which breaks the Glibc module in debug builds.
 extern int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict length, int flags);
+
+// Read here because whichever C module is loaded first claims the fields of this struct in Swift.
+static inline int socket_address_family(const struct sockaddr *address) { return address->sa_family; }

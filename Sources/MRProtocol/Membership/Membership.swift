@@ -322,10 +322,11 @@ package struct Membership: Sendable {
         let number = nextCall
         nextCall += 1
         calls[number] = Call(peer: peer, purpose: purpose, deadline: now + timeout)
-        var message = compose(for: peer, theirs: [], random: &random)
+        var message = GossipMessage()
         if case .indirect(let target) = purpose {
-            message = GossipMessage()
             message.probe = target
+        } else {
+            message = compose(for: peer, theirs: [], random: &random)
         }
         return [.call(number, peer: peer, addresses: table[peer]?.record.addresses ?? [], message)]
     }
@@ -456,6 +457,7 @@ package struct Membership: Sendable {
         let known = table[record.peer]
         guard record.sequence > known?.record.sequence ?? 0 else {
             counters.stale += 1
+            if let known, known.state != .alive { remind(of: known) }
             return []
         }
         guard record.sequence <= unixTime(now) &+ MembershipSettings.maxFutureNanoseconds else {
@@ -530,6 +532,13 @@ package struct Membership: Sendable {
         news.removeAll { $0.item == item }
         if news.count >= MembershipSettings.maxNewsCount { news.removeFirst() }
         news.append(News(item: item, remaining: settings.repetitions * logarithm))
+    }
+
+    /// Somebody still gossips the record of a member that is suspect or dead here: the news did not get everywhere.
+    private mutating func remind(of member: Member) {
+        let suspicion = GossipMessage.Suspicion(peer: member.peer, sequence: member.record.sequence)
+        guard !news.contains(where: { $0.item == .suspicion(suspicion) }) else { return }
+        spread(.suspicion(suspicion))
     }
 
     private mutating func noteOwnRecord() { spread(.record(own)) }

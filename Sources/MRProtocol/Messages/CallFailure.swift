@@ -41,7 +41,7 @@ package struct CallFailure: Error, Equatable, Sendable {
     package var name = ""
     package var key: [UInt8] = []
 
-    /// Longest text or key, in bytes; longer ones are cut.
+    /// Longest text or key, in bytes; longer ones are cut before they are sent.
     package static let maxTextByteCount = 4096
 
     /// A failure of the call itself.
@@ -107,29 +107,36 @@ extension CallFailure: MessagePart {
     init() { self.init(.unspecified, message: "") }
 
     mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
-        let cut = field.bytes?.prefix(Self.maxTextByteCount)
-        let text = cut.map { String(decoding: $0, as: UTF8.self) }
+        if let bytes = field.bytes, bytes.count > Self.maxTextByteCount { throw .value("text") }
         switch field.number {
         case 1: code = field.varint.map(Code.init) ?? code
-        case 2: message = text ?? message
-        case 3: file = text ?? file
+        case 2: message = try field.text("message") ?? message
+        case 3: file = try field.text("file") ?? file
         case 4: offset = field.varint ?? offset
         case 5: cid = try field.cid("cid")
         case 6: limit = field.varint ?? limit
-        case 7: name = text ?? name
-        case 8: key = cut.map(Array.init) ?? key
+        case 7: name = try field.text("name") ?? name
+        case 8: key = field.bytes.map(Array.init) ?? key
         default: break
         }
     }
 
     func write(to writer: inout Protobuf.Writer) {
         writer.number(1, code.number)
-        writer.text(2, message)
-        writer.text(3, file)
+        writer.text(2, Self.cut(message))
+        writer.text(3, Self.cut(file))
         writer.number(4, offset)
         if let cid { writer.bytes(5, cid.bytes) }
         writer.number(6, limit)
-        writer.text(7, name)
-        writer.data(8, key)
+        writer.text(7, Self.cut(name))
+        writer.data(8, Array(key.prefix(Self.maxTextByteCount)))
+    }
+
+    /// The text up to the last whole character within the limit.
+    private static func cut(_ text: String) -> String {
+        guard text.utf8.count > maxTextByteCount else { return text }
+        var end = text.utf8.index(text.startIndex, offsetBy: maxTextByteCount)
+        while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
+        return String(text[..<end])
     }
 }

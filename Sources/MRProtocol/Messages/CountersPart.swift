@@ -48,7 +48,7 @@ struct CountersPart: MessagePart {
         }
 
         mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
-            if field.number == 1 { name = field.text ?? name }
+            if field.number == 1 { name = try field.text("name") ?? name }
             if field.number == 2 { value = field.varint ?? value }
         }
 

@@ -3,7 +3,7 @@ internal import Multiformats
 /// Who a node is and what it can run; call and answer alike.
 package struct HelloMessage: Equatable, Sendable {
     /// Version of the protocol; a reader of version 1 refuses only 0.
-    package var version: UInt32 = HelloMessage.currentVersion
+    package var version: UInt32 = 0
     /// Name and version of the program.
     package var agent = ""
     /// Engines as `name/version`.
@@ -19,8 +19,18 @@ package struct HelloMessage: Equatable, Sendable {
     /// Longest name, in bytes.
     package static let maxNameByteCount = 128
 
-    /// A message that says only the version.
-    package init() {}
+    init() {}
+
+    /// Introduces this node.
+    package init(agent: String, engines: [String], slots: UInt32, busySlots: UInt32, features: [String] = [])
+    {
+        version = Self.currentVersion
+        self.agent = agent
+        self.engines = engines
+        self.slots = slots
+        self.busySlots = busySlots
+        self.features = features
+    }
 }
 
 extension HelloMessage: MessagePart {
@@ -30,13 +40,15 @@ extension HelloMessage: MessagePart {
         }
         switch field.number {
         case 1: version = field.number(UInt32.self) ?? version
-        case 2: agent = field.text ?? agent
+        case 2: agent = try field.text("agent") ?? agent
         case 3:
-            if let name = field.text { try engines.append(name, limit: Self.maxNameCount, field: "engines") }
+            if let name = try field.text("name") {
+                try engines.append(name, limit: Self.maxNameCount, field: "engines")
+            }
         case 4: slots = field.number() ?? slots
         case 5: busySlots = field.number() ?? busySlots
         case 6:
-            if let name = field.text {
+            if let name = try field.text("name") {
                 try features.append(name, limit: Self.maxNameCount, field: "features")
             }
         default: break

@@ -52,8 +52,12 @@ extension MessageWritable {
 }
 
 extension Protobuf.Field {
-    /// Bytes cut to text; control characters are left to those who print it.
-    var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+    /// Text, which has to be UTF-8; control characters are left to those who print it.
+    func text(_ name: String) throws(MessageFault) -> String? {
+        guard let bytes else { return nil }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw .value(name) }
+        return text
+    }
 
     /// A number that fits.
     func number<Number: FixedWidthInteger>(_ type: Number.Type = Number.self) -> Number? {

@@ -209,7 +209,7 @@ struct HeadPart: MessagePart {
             key = Array(bytes)
         case (5, .bytes(let bytes)):
             guard bytes.count <= HelloMessage.maxNameByteCount else { throw .value("engine") }
-            engine = String(decoding: bytes, as: UTF8.self)
+            engine = try field.text("engine") ?? ""
         default: break
         }
     }
@@ -243,7 +243,7 @@ private struct SegmentPart: MessagePart {
             segment.fileIndex = Int(index)
         case (2, .bytes(let name)):
             guard name.count <= StoredFile.maxNameByteCount else { throw .value("file_name") }
-            segment.fileName = String(decoding: name, as: UTF8.self)
+            segment.fileName = try field.text("file_name") ?? ""
         case (3, .varint(let offset)): segment.fileOffset = offset
         case (4, .bytes):
             guard let leaf = try field.part(LeafPart.self) else { return }

@@ -24,7 +24,7 @@ enum InterfaceAddresses {
         var next = first
         while let entry = next?.pointee, found.count < maxCount {
             next = entry.ifa_next
-            guard let address = entry.ifa_addr, Int32(UnsafeRawPointer(address).load(as: sa_family_t.self)) == family else { continue }
+            guard let address = entry.ifa_addr, socket_address_family(address) == family else { continue }
             guard entry.ifa_flags & UInt32(IFF_UP) != 0 else { continue }
             let byteCount =
                 family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size

@@ -1,5 +1,6 @@
 import Foundation
 import MRProtocol
+import Multiformats
 import PeerTestKit
 import Testing
 
@@ -53,10 +54,14 @@ struct MembershipSimulationTests {
             simulation.run(for: .seconds(60)) { $0.count(seeing: victim, as: [.alive]) < nodeCount - 1 }
         )
         Self.report("rounds from crash to first suspicion", suspected / .seconds(1))
+        let known = try #require(
+            simulation.run(for: .seconds(60)) { $0.count(seeing: victim, as: [.alive]) == 0 }
+        )
+        Self.report("rounds from crash to suspicion at all nodes", (suspected + known) / .seconds(1))
         let dead = try #require(
             simulation.run(for: .seconds(120)) { $0.count(seeing: victim, as: [.alive, .suspect]) == 0 }
         )
-        Self.report("rounds from crash to dead at all nodes", (suspected + dead) / .seconds(1))
+        Self.report("rounds from crash to dead at all nodes", (suspected + known + dead) / .seconds(1))
         simulation.restart(victim, port: 4999)
         let back = try #require(
             simulation.run(for: .seconds(120)) { $0.count(seeing: victim, as: [.alive]) == nodeCount - 1 }
