@@ -177,13 +177,9 @@ package struct Receipt: Equatable, Sendable {
             case 7: output = try field.part(FilePart.self) ?? output
             case 8: lookaheadCount = field.number() ?? lookaheadCount
             case 9: counters = try field.part(CountersPart.self) ?? counters
-<<<<<<< HEAD
-            case 10: engine = field.text ?? engine
+            case 10: engine = try field.text("engine") ?? engine
             case 11: fetchedBlockCount = field.number() ?? fetchedBlockCount
             case 12: fetchedByteCount = field.varint ?? fetchedByteCount
-=======
-            case 10: engine = try field.text("engine") ?? engine
->>>>>>> main
             default: break
             }
         }
