@@ -79,12 +79,12 @@ package actor TaskRunner: WorkerDelegate {
     // MARK: Calls
 
     package func hello() -> HelloMessage {
-        var hello = HelloMessage()
-        hello.agent = agent
-        hello.engines = [service.engineName]
-        hello.slots = UInt32(clamping: service.configuration.slots)
-        hello.busySlots = UInt32(clamping: service.pool.busyCount)
-        return hello
+        HelloMessage(
+            agent: agent,
+            engines: [service.engineName],
+            slots: UInt32(clamping: service.configuration.slots),
+            busySlots: UInt32(clamping: service.pool.busyCount)
+        )
     }
 
     package func run(
@@ -289,7 +289,7 @@ package actor TaskRunner: WorkerDelegate {
         switch made.file {
         case .part(let part): file = StoredFile(root: part.cid, byteCount: part.fileByteCount, holders: [signer.peer])
         case .run(let run):
-            guard let root = run.root else { throw CallFailure(.internal, message: "the run is not in the store") }
+            guard let root = run.fileRoot else { throw CallFailure(.internal, message: "the run is not in the store") }
             file = StoredFile(root: root, byteCount: run.byteCount, holders: [signer.peer])
         }
         var receipt = Receipt(
