@@ -55,8 +55,10 @@ struct InputStream {
 
     /// xorshift64 with shifts 13, 7, 17; each word little-endian.
     static func xorshift(_ seed: UInt64, _ size: Int) -> InputStream {
-        var x = seed
+        var state = seed
         return InputStream(byteCount: size) { piece in
+            var x = state
+            defer { state = x }
             let words = piece.bindMemory(to: UInt64.self, capacity: pieceByteCount / 8)
             var index = 0
             let end = pieceByteCount / 8
@@ -77,7 +79,7 @@ struct InputStream {
         var counter: UInt32 = 0
         return InputStream(byteCount: size) { piece in
             let target = piece.bindMemory(to: UInt8.self, capacity: pieceByteCount)
-            target.initialize(repeating: 0, count: pieceByteCount)
+            memset(target, 0, pieceByteCount)
             crypto_stream_chacha20_ietf_xor_ic(target, target, UInt64(pieceByteCount), nonce, counter, key)
             counter += UInt32(pieceByteCount / 64)
         }
