@@ -62,7 +62,8 @@ private let storedByteCount = 64 << 20
         #expect(trees.count == 23)
         #expect(Set(shardedTrees).isSubset(of: trees.map(\.name)))
         let tested = [
-            "symlink", "cid", "block", "dag-cbor", "refuse-cid", "refuse-dag-pb", "refuse-dag-cbor", "refuse-car", "car",
+            "symlink", "cid", "block", "dag-cbor", "refuse-cid", "refuse-dag-pb", "refuse-dag-cbor",
+            "refuse-car", "car",
         ]
         let cars = Vector.of(nil).filter { $0.kind == "car-file" }
         #expect(files.count + trees.count + cars.count + tested.reduce(0) { $0 + Vector.of($1).count } == 184)
