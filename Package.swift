@@ -76,7 +76,7 @@ let package = Package(
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests(
             "BlockStoreTests",
-            ["BlockStore", "Database", "Multiformats", "PeerCrypto", "PeerTestKit", "CrashWorker"],
+            ["BlockStore", "CSodium", "Database", "Multiformats", "PeerCrypto", "PeerTestKit", "CrashWorker"],
             exclude: ["Vectors"]
         ),
         // Killed in the middle of its work by the crash tests of the block store.

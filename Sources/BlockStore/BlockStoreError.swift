@@ -62,6 +62,7 @@ public struct BlockStoreError: Error, Sendable, CustomStringConvertible {
         public var description: String { name.rawValue }
     }
 
+    /// The kind of failure.
     public var code: Code
     /// What failed, on what, and what to do about it; one line.
     public var message: String

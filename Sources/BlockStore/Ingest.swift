@@ -37,6 +37,8 @@ public final class Ingest: Sendable {
     /// Puts a block, copying its bytes.
     ///
     /// - Parameters:
+    ///   - cid: what the bytes are said to be; only its multihash counts.
+    ///   - bytes: the block.
     ///   - verifying: hash the bytes first; pass `false` only when `cid` was computed from these very bytes.
     /// - Throws: `.badBlock` when they do not match or are over `BlockLimits.maxByteCount`; `.full`.
     public func put(_ cid: CID, _ bytes: UnsafeRawBufferPointer, verifying: Bool = true)
@@ -96,6 +98,7 @@ public final class Ingest: Sendable {
     /// Waits until everything put so far is committed and visible to readers.
     ///
     /// - Parameter durable: also until it survives a power failure.
+    /// - Throws: what an earlier put failed with.
     public func flush(durable: Bool = false) throws(BlockStoreError) {
         try writeStaged()
         try backend.finish(IngestEnd(pins: [], isDurable: durable, closes: false))
@@ -105,7 +108,11 @@ public final class Ingest: Sendable {
     ///
     /// The DAG under `root` must be complete, and every block of it put or protected through this ingest or pinned.
     ///
-    /// - Parameter closing: also end the lease in the same transaction.
+    /// - Parameters:
+    ///   - name: 1 to `Pin.maxNameByteCount` bytes.
+    ///   - root: what is kept from now on.
+    ///   - closing: also end the lease in the same transaction.
+    /// - Throws: `.badName`, and what an earlier put failed with; then nothing is pinned.
     public func pin(_ name: String, _ root: CID, closing: Bool = false) throws(BlockStoreError) {
         try pin([Pin(name: name, root: root)], closing: closing)
     }

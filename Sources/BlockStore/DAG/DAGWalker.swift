@@ -122,7 +122,10 @@ struct CompletenessWalk {
 
     let store: any BlockStore
 
-    /// - Parameter firstMissing: gives the first of some blocks that is not there.
+    /// - Parameters:
+    ///   - root: where to start.
+    ///   - firstMissing: gives the first of some blocks that is not there.
+    /// - Throws: `.notFound` for that block; `.corrupt`, `.badNode`.
     func run(
         _ root: CID,
         firstMissing: ([CID]) throws(BlockStoreError) -> CID?

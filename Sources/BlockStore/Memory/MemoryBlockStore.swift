@@ -21,15 +21,18 @@ public final class MemoryBlockStore: BlockStore {
     /// - Parameter limitByteCount: most bytes of blocks that it takes; `nil` for no limit.
     public init(limitByteCount: UInt64? = nil) { self.limitByteCount = limitByteCount }
 
+    /// Whether the block is here; identity CIDs always are.
     public func contains(_ multihash: Multihash) -> Bool {
         multihash.code == Multihash.identityCode || state.withLock { $0.blocks[multihash] != nil }
     }
 
+    /// Length of the block in bytes; `nil` when it is not here.
     public func byteCount(of cid: CID) -> Int? {
         cid.multihash.code == Multihash.identityCode
             ? cid.multihash.digest.count : state.withLock { $0.blocks[cid.multihash]?.count }
     }
 
+    /// Hands the verified block to `body`; the pointer is valid only inside it.
     public func withBlock<R>(_ cid: CID, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         if cid.multihash.code == Multihash.identityCode {
             return try cid.multihash.digest.withUnsafeBytes(body)
@@ -46,6 +49,7 @@ public final class MemoryBlockStore: BlockStore {
         }
     }
 
+    /// Starts a lease and gives the ingest that holds it.
     public func makeIngest() -> Ingest {
         let lease = state.withLock { state in
             state.nextLease += 1
@@ -55,12 +59,15 @@ public final class MemoryBlockStore: BlockStore {
         return Ingest(MemoryIngest(store: self, lease: lease))
     }
 
+    /// Every pin, by name.
     public func pins() -> [Pin] {
         state.withLock { $0.pins.map { Pin(name: $0.key, root: $0.value) } }.sorted { $0.name < $1.name }
     }
 
+    /// Removes a pin; `false` when there was none of that name.
     public func unpin(_ name: String) -> Bool { state.withLock { $0.pins.removeValue(forKey: name) != nil } }
 
+    /// Removes every block that no pin and no lease protects.
     public func collectGarbage(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport {
         let (report, gone) = try state.withLock { (state) throws(BlockStoreError) in
             let kept = try state.marked()
@@ -77,6 +84,7 @@ public final class MemoryBlockStore: BlockStore {
         return report
     }
 
+    /// Removes one block that no pin and no lease protects.
     public func remove(_ cid: CID) throws(BlockStoreError) {
         try state.withLock { (state) throws(BlockStoreError) in
             guard state.blocks[cid.multihash] != nil else { throw .notFound(cid) }
@@ -90,6 +98,7 @@ public final class MemoryBlockStore: BlockStore {
         }
     }
 
+    /// Calls `body` for every block, in no particular order.
     public func forEachBlock(_ body: (Multihash, _ byteCount: Int) throws -> Void) throws {
         let all = state.withLock { $0.blocks.map { (multihash: $0.key, byteCount: $0.value.count) } }
         for (multihash, byteCount) in all {
@@ -97,6 +106,7 @@ public final class MemoryBlockStore: BlockStore {
         }
     }
 
+    /// Figures for `repo stat`.
     public func statistics() -> StoreStatistics {
         state.withLock { state in
             var figures = StoreStatistics()
@@ -109,6 +119,7 @@ public final class MemoryBlockStore: BlockStore {
         }
     }
 
+    /// Reads and hashes every block; corrupt ones go to quarantine.
     public func verify(progress: (Int) -> Void) throws(BlockStoreError) -> VerifyReport {
         var report = VerifyReport()
         report.corrupt = state.withLock { Array($0.quarantine) }
