@@ -25,6 +25,7 @@ public final class Connection: @unchecked Sendable {
     ///   - path: the file; `:memory:` for none.
     ///   - mode: whether to write or create.
     ///   - busyTimeoutMilliseconds: how long a call waits for a lock of another connection.
+    /// - Throws: `DatabaseError` with `.cannotOpen`, `.readOnly` or what the system reported.
     public init(path: String, mode: Mode = .create, busyTimeoutMilliseconds: Int32 = 30_000)
         throws(DatabaseError)
     {

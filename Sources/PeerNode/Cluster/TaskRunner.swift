@@ -289,7 +289,7 @@ package actor TaskRunner: WorkerDelegate {
         switch made.file {
         case .part(let part): file = StoredFile(root: part.cid, byteCount: part.fileByteCount, holders: [signer.peer])
         case .run(let run):
-            guard let root = run.root else { throw CallFailure(.internal, message: "the run is not in the store") }
+            guard let root = run.fileRoot else { throw CallFailure(.internal, message: "the run is not in the store") }
             file = StoredFile(root: root, byteCount: run.byteCount, holders: [signer.peer])
         }
         var receipt = Receipt(

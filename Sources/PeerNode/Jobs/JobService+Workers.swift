@@ -283,7 +283,7 @@ extension JobService {
             }
         }
         return job.runs(for: item).compactMap { run in
-            guard let root = run.root else { return nil }
+            guard let root = run.fileRoot else { return nil }
             let holder = (run as? RemoteRun)?.reference.holder ?? cluster?.exchange.host.localPeer
             return StoredFile(root: root, byteCount: run.byteCount, holders: holder.map { [$0] } ?? [])
         }
