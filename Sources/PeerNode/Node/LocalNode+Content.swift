@@ -297,7 +297,10 @@ extension LocalNode {
             let report = try store.collectGarbage { try? removed(CID(codec: .raw, multihash: $0)) }
             return CollectionReport(
                 removedCount: UInt64(report.removedBlockCount),
-                removedByteCount: report.removedByteCount
+                removedByteCount: report.removedByteCount,
+                warnings: report.damagedPins.map {
+                    "pin \($0.pin.name) keeps only a part of its DAG (\($0.reason)); add it again or unpin it"
+                }
             )
         }
     }
