@@ -118,7 +118,11 @@ extension LocalNode {
     private func fetchNodes(_ cids: [CID]) async {
         guard let network, let lease = try? await onStore({ try $0.makeIngest() }) else { return }
         let nodes = cids.filter { $0.codec == .dagPB }
-        _ = try? await network.exchange.ensure(nodes, ingest: lease, options: FetchOptions(patience: .seconds(5)))
+        _ = try? await network.exchange.ensure(
+            nodes,
+            ingest: lease,
+            options: FetchOptions(patience: .seconds(5))
+        )
         // What cannot be released now is released with the process.
         _ = try? await onStore { _ in try lease.close() }
     }
@@ -235,7 +239,9 @@ extension LocalNode {
     /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
         // Blocks that are not here are fetched; they stay until they are pinned unless a collection comes between.
-        if network != nil { try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } } }
+        if network != nil {
+            try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } }
+        }
         try await onStore { store in
             let ingest = try store.makeIngest()
             do {
