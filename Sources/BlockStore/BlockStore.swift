@@ -31,9 +31,11 @@ public protocol BlockStore: Sendable {
 
     /// Removes every block that no pin and no lease protects, in short steps beside running reads and writes.
     ///
+    /// A pinned DAG with a missing, corrupt or unreadable node keeps what its other nodes reach; the report names it.
+    ///
     /// - Parameter removed: called for each removed block.
-    /// - Throws: `.notFound`, `.corrupt` or `.badNode` when a pinned DAG cannot be walked: then what it protects is
-    ///   unknown, and nothing is removed.
+    /// - Returns: what went, and which pins are damaged.
+    /// - Throws: `.io`, `.busy`, `.damagedStore`; what was removed before stays removed.
     func collectGarbage(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport
 
     /// Removes one block.
@@ -50,6 +52,8 @@ public protocol BlockStore: Sendable {
     /// Reads and hashes every block; corrupt ones go to quarantine.
     ///
     /// - Parameter progress: called after each block with the number done.
+    /// - Returns: how many were right, and which were not.
+    /// - Throws: `.io`, `.damagedStore`, `.unsupported` for a hash function that cannot be checked here.
     func verify(progress: (Int) -> Void) throws(BlockStoreError) -> VerifyReport
 }
 
@@ -73,7 +77,9 @@ extension BlockStore {
 
 /// A name for a root whose whole DAG is kept.
 public struct Pin: Hashable, Sendable {
+    /// What the user calls it.
     public var name: String
+    /// The DAG that is kept.
     public var root: CID
 
     /// Longest name of a pin, in UTF-8 bytes.
@@ -88,14 +94,36 @@ public struct Pin: Hashable, Sendable {
 
 /// What a garbage collection did.
 public struct GarbageReport: Hashable, Sendable {
+    /// Blocks that are gone.
     public var removedBlockCount = 0
+    /// Bytes that those blocks had.
     public var removedByteCount: UInt64 = 0
     /// Blocks that pins reach.
     public var markedBlockCount = 0
+    /// Pins whose DAG has a node that cannot be read: what only that node linked to is not kept.
+    public var damagedPins: [DamagedPin] = []
+}
+
+/// A pin whose DAG could not be walked to its end.
+public struct DamagedPin: Hashable, Sendable {
+    /// The pin.
+    public var pin: Pin
+    /// The first node that could not be read; there may be more.
+    public var node: CID
+    /// Why not; one line.
+    public var reason: String
+
+    /// Describes a damaged pin.
+    public init(pin: Pin, node: CID, reason: String) {
+        self.pin = pin
+        self.node = node
+        self.reason = reason
+    }
 }
 
 /// Figures of a store.
 public struct StoreStatistics: Hashable, Sendable {
+    /// Blocks in the store.
     public var blockCount = 0
     /// Bytes of the blocks themselves.
     public var blockByteCount: UInt64 = 0
@@ -103,12 +131,15 @@ public struct StoreStatistics: Hashable, Sendable {
     public var fileByteCount: UInt64 = 0
     /// Most bytes of blocks that the store takes; `nil` when unlimited.
     public var limitByteCount: UInt64?
+    /// Names that keep a DAG.
     public var pinCount = 0
+    /// Blocks set aside because their bytes were wrong.
     public var quarantinedBlockCount = 0
 }
 
 /// What a verification found.
 public struct VerifyReport: Hashable, Sendable {
+    /// Blocks whose bytes were right.
     public var checkedBlockCount = 0
     /// Blocks whose bytes did not match, now in quarantine, and those quarantined before.
     public var corrupt: [Multihash] = []

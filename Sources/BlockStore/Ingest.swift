@@ -37,6 +37,8 @@ public final class Ingest: Sendable {
     /// Puts a block, copying its bytes.
     ///
     /// - Parameters:
+    ///   - cid: what the bytes are said to be; only its multihash counts.
+    ///   - bytes: the block.
     ///   - verifying: hash the bytes first; pass `false` only when `cid` was computed from these very bytes.
     /// - Throws: `.badBlock` when they do not match or are over `BlockLimits.maxByteCount`; `.full`.
     public func put(_ cid: CID, _ bytes: UnsafeRawBufferPointer, verifying: Bool = true)
@@ -93,9 +95,22 @@ public final class Ingest: Sendable {
         return missing.map { real[$0] }
     }
 
+    /// Keeps everything that some roots reach until the lease ends: what is here and what comes later.
+    ///
+    /// One short transaction however large the DAGs are, for the collector walks them as it walks pins. Blocks may be
+    /// missing; those are not kept from being missing.
+    ///
+    /// - Parameter roots: such as the inputs of a job.
+    /// - Throws: what an earlier put failed with.
+    public func hold(_ roots: [CID]) throws(BlockStoreError) {
+        try writeStaged()
+        if !roots.isEmpty { try backend.hold(roots) }
+    }
+
     /// Waits until everything put so far is committed and visible to readers.
     ///
     /// - Parameter durable: also until it survives a power failure.
+    /// - Throws: what an earlier put failed with.
     public func flush(durable: Bool = false) throws(BlockStoreError) {
         try writeStaged()
         try backend.finish(IngestEnd(pins: [], isDurable: durable, closes: false))
@@ -105,7 +120,11 @@ public final class Ingest: Sendable {
     ///
     /// The DAG under `root` must be complete, and every block of it put or protected through this ingest or pinned.
     ///
-    /// - Parameter closing: also end the lease in the same transaction.
+    /// - Parameters:
+    ///   - name: 1 to `Pin.maxNameByteCount` bytes.
+    ///   - root: what is kept from now on.
+    ///   - closing: also end the lease in the same transaction.
+    /// - Throws: `.badName`, and what an earlier put failed with; then nothing is pinned.
     public func pin(_ name: String, _ root: CID, closing: Bool = false) throws(BlockStoreError) {
         try pin([Pin(name: name, root: root)], closing: closing)
     }
@@ -184,6 +203,8 @@ package protocol IngestBackend: AnyObject, Sendable {
     func write(_ batch: [StagedBlock]) throws(BlockStoreError)
     /// Gives the index of the first one that is not there.
     func protect(_ multihashes: [Multihash]) throws(BlockStoreError) -> Int?
+    /// Keeps what the roots reach, and takes from other leases the right to remove blocks that only they put.
+    func hold(_ roots: [CID]) throws(BlockStoreError)
     func finish(_ end: IngestEnd) throws(BlockStoreError)
     func abandon() throws(BlockStoreError)
 }
@@ -192,6 +213,7 @@ package protocol IngestBackend: AnyObject, Sendable {
 private final class DiscardingBackend: IngestBackend {
     func write(_ batch: [StagedBlock]) {}
     func protect(_ multihashes: [Multihash]) -> Int? { nil }
+    func hold(_ roots: [CID]) {}
     func finish(_ end: IngestEnd) {}
     func abandon() {}
 }

@@ -4,6 +4,7 @@ internal import CSQLite
 public struct DatabaseError: Error, Equatable, Sendable, CustomStringConvertible {
     /// SQLite's result code, extended where it has one.
     public struct ResultCode: RawRepresentable, Hashable, Sendable {
+        /// SQLite's number for it.
         public let rawValue: Int32
 
         /// Names a code.
@@ -30,6 +31,7 @@ public struct DatabaseError: Error, Equatable, Sendable, CustomStringConvertible
         public static let constraint = ResultCode(rawValue: SQLITE_CONSTRAINT)
     }
 
+    /// What kind of failure it is.
     public var code: ResultCode
     /// SQLite's own words.
     public var message: String

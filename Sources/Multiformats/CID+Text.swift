@@ -6,7 +6,8 @@ extension CID: CustomStringConvertible, LosslessStringConvertible {
 
     /// Parses any accepted text form; `nil` when it is none.
     public init?(_ description: String) {
-        guard let cid = try? CID(parsing: description) else { return nil }  // the fault is of no use to this caller
+        // The fault is of no use to this caller.
+        guard let cid = try? CID(parsing: description) else { return nil }
         self = cid
     }
 }

@@ -27,8 +27,11 @@ public struct CID: Hashable, Sendable {
         public static let libp2pKey = Codec(code: 0x72)
     }
 
+    /// Decides about the binary and the text form.
     public let version: Version
+    /// How the block's bytes are to be read.
     public let codec: Codec
+    /// The hash of the block's bytes.
     public let multihash: Multihash
 
     /// A CIDv1 of parts that are known to be right.

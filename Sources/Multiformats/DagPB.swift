@@ -20,6 +20,7 @@ public struct DagPBNode: Equatable, Sendable {
         }
     }
 
+    /// The children in the order of the block.
     public var links: [Link]
     /// The data field; `nil` when absent.
     public var data: [UInt8]?

@@ -12,7 +12,9 @@ public enum Protobuf: Sendable {
 
     /// One field as it stands in a message.
     public struct Field: Equatable, Sendable {
+        /// The number from the message's description.
         public let number: UInt64
+        /// What stands behind the number.
         public let value: Value
 
         /// The value of a field, by wire type.
@@ -91,6 +93,7 @@ public enum Protobuf: Sendable {
 
     /// Writes a message; fields appear in the order of the calls.
     public struct Writer: Sendable {
+        /// The message so far.
         public private(set) var bytes: [UInt8] = []
 
         /// Starts an empty message.

@@ -15,13 +15,16 @@ public struct UnixFSData: Equatable, Sendable {
 
     /// Modification time: seconds since 1970 and nanoseconds (absent for a whole second).
     public struct ModificationTime: Equatable, Sendable {
+        /// Seconds since 1970, negative before.
         public var seconds: Int64
+        /// 1 … 999,999,999; `nil` for a whole second.
         public var nanoseconds: UInt32?
     }
 
     /// Largest fanout of a HAMT shard that is accepted (CVE-2023-23625).
     public static let maxFanout: UInt64 = 1024
 
+    /// What the node is.
     public var kind: Kind
     /// File bytes in the node itself, a symlink's target, or a shard's bit field.
     public var data: [UInt8]?
@@ -29,10 +32,13 @@ public struct UnixFSData: Equatable, Sendable {
     public var fileByteCount: UInt64?
     /// File bytes under each link, in link order.
     public var blockByteCounts: [UInt64] = []
+    /// Hash function of a shard's names, as a multihash code.
     public var hashType: UInt64?
+    /// Slots of a shard.
     public var fanout: UInt64?
     /// The twelve permission bits, when kept.
     public var mode: UInt32?
+    /// When the file was changed, when kept.
     public var modificationTime: ModificationTime?
 
     /// Makes a message without the optional fields.

@@ -194,6 +194,24 @@ struct HostTests {
         }
     }
 
+    @Test("A host that stops lets open streams end, and takes no new ones")
+    func gracefulStop() async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: ["/bench/echo/1"])
+            try await stream.write([1, 2, 3])
+            #expect(try await stream.readSlice() == [1, 2, 3])
+            async let stopping: Void = pair.second.stop(within: .seconds(10))
+            try await stream.write([4, 5, 6])
+            #expect(try await stream.readSlice() == [4, 5, 6])
+            await stream.closeWrite()
+            #expect(try await stream.readSlice() == nil)
+            await stopping
+            #expect(await pair.second.connectedPeers().isEmpty)
+            await #expect(throws: HostError.self) { try await pair.first.connect(to: pair.address) }
+        }
+    }
+
     @Test("Sixty connections one after another all come up: no wake-up is lost on the way")
     func manyConnections() async throws {
         try await HostPair.run { pair in

@@ -31,7 +31,9 @@ public struct CARReader {
         roots = try readHeader()
     }
 
-    /// The next block; `nil` at the end. Verified unless its hash function is not supported here.
+    /// The next block; `nil` at the end.
+    ///
+    /// It is verified unless its hash function is not supported here.
     ///
     /// - Returns: the block, and the offset of its section in the file.
     /// - Throws: `.badCAR`, `.badBlock` or `.unsupported` with the offset, and what the source throws.

@@ -101,14 +101,15 @@ extension BlockStore {
 }
 
 extension Ingest {
-    /// Protects every block of a DAG that is in the store.
+    /// Holds a DAG, and checks that none of its blocks is missing.
     ///
     /// - Parameters:
     ///   - root: the DAG.
     ///   - store: the store that this ingest belongs to.
     /// - Throws: `.notFound` with CID and file offset for the first missing block.
     public func protectDAG(_ root: CID, in store: any BlockStore) throws(BlockStoreError) {
-        try CompletenessWalk(store: store).run(root) { (cids) throws(BlockStoreError) in try protect(cids) }
+        try hold([root])
+        if let missing = try store.firstMissing(of: root) { throw missing }
     }
 }
 
@@ -122,7 +123,10 @@ struct CompletenessWalk {
 
     let store: any BlockStore
 
-    /// - Parameter firstMissing: gives the first of some blocks that is not there.
+    /// - Parameters:
+    ///   - root: where to start.
+    ///   - firstMissing: gives the first of some blocks that is not there.
+    /// - Throws: `.notFound` for that block; `.corrupt`, `.badNode`.
     func run(
         _ root: CID,
         firstMissing: ([CID]) throws(BlockStoreError) -> CID?

@@ -18,8 +18,11 @@ final class MarkSet {
 
     /// Marks a block.
     ///
-    /// - Parameter walking: its links are going to be followed.
+    /// - Parameters:
+    ///   - id: the block's row.
+    ///   - walking: its links are going to be followed.
     /// - Returns: whether its links have to be followed now: they are wanted and were not before.
+    /// - Throws: what SQLite reports about the temporary file.
     func insert(_ id: Int64, walking: Bool) throws(DatabaseError) -> Bool {
         if walking,
             try connection.run("UPDATE mark SET is_walked = 1 WHERE id = ? AND is_walked = 0", .integer(id))

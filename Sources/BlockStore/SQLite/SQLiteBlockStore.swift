@@ -30,6 +30,7 @@ public final class SQLiteBlockStore: BlockStore {
     /// Finishes what is queued and closes the file; later calls throw `.closed` or open it again for reading.
     public func close() { core.close() }
 
+    /// Whether the block is here; identity CIDs always are.
     public func contains(_ multihash: Multihash) throws(BlockStoreError) -> Bool {
         if multihash.code == Multihash.identityCode { return true }
         return try core.read { reader in
@@ -38,6 +39,7 @@ public final class SQLiteBlockStore: BlockStore {
         }
     }
 
+    /// Length of the block in bytes; `nil` when it is not here.
     public func byteCount(of cid: CID) throws(BlockStoreError) -> Int? {
         if cid.multihash.code == Multihash.identityCode { return cid.multihash.digest.count }
         return try core.read { reader in
@@ -48,6 +50,7 @@ public final class SQLiteBlockStore: BlockStore {
         }
     }
 
+    /// Hands the verified block to `body`; the pointer is valid only inside it.
     public func withBlock<R>(_ cid: CID, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         if cid.multihash.code == Multihash.identityCode {
             return try cid.multihash.digest.withUnsafeBytes(body)
@@ -68,6 +71,7 @@ public final class SQLiteBlockStore: BlockStore {
         }
     }
 
+    /// Starts a lease and gives the ingest that holds it.
     public func makeIngest() throws(BlockStoreError) -> Ingest {
         let lease = try core.writer.run { [core] connection in
             let session = try core.sessions.current(connection)
@@ -77,26 +81,31 @@ public final class SQLiteBlockStore: BlockStore {
         return Ingest(SQLiteIngest(core: core, lease: lease))
     }
 
+    /// Every pin, by name.
     public func pins() throws(BlockStoreError) -> [Pin] {
         try core.read { reader in try core.pins(reader.connection, after: 0).map(\.pin) }
     }
 
+    /// Removes a pin; `false` when there was none of that name.
     public func unpin(_ name: String) throws(BlockStoreError) -> Bool {
         try core.writer.run(isDurable: true) { connection in
             try connection.run("DELETE FROM pin WHERE name = ?", .text(name)) > 0
         }
     }
 
+    /// Removes every block that no pin and no lease protects.
     public func collectGarbage(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport {
         var collector = try SQLiteCollector(store: self)
         return try collector.run(removed: removed)
     }
 
+    /// Removes one block that no pin and no lease protects.
     public func remove(_ cid: CID) throws(BlockStoreError) {
         var collector = try SQLiteCollector(store: self)
         try collector.remove(cid)
     }
 
+    /// Calls `body` for every block, in no particular order.
     public func forEachBlock(_ body: (Multihash, _ byteCount: Int) throws -> Void) throws {
         var last: Int64 = 0
         while true {
@@ -107,6 +116,7 @@ public final class SQLiteBlockStore: BlockStore {
         }
     }
 
+    /// Figures for `repo stat`.
     public func statistics() throws(BlockStoreError) -> StoreStatistics {
         try core.read { reader in
             let connection = reader.connection
@@ -123,6 +133,7 @@ public final class SQLiteBlockStore: BlockStore {
         }
     }
 
+    /// Reads and hashes every block; corrupt ones go to quarantine.
     public func verify(progress: (Int) -> Void) throws(BlockStoreError) -> VerifyReport {
         var report = VerifyReport()
         report.corrupt = try core.read { reader in

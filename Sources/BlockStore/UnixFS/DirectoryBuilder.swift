@@ -4,7 +4,11 @@ import Multiformats
 public enum DirectoryBuilder {
     /// Puts a directory.
     ///
-    /// - Parameter entries: names and what they lead to, in any order; names are unique.
+    /// - Parameters:
+    ///   - entries: names and what they lead to, in any order; names are unique.
+    ///   - ingest: where the block is put.
+    ///   - settings: the CID version, and the size above which a directory would be sharded.
+    /// - Returns: the directory.
     /// - Throws: `.badPath` for a name that is not allowed or occurs twice; `.unsupported` when the directory is so
     ///   large that it would have to be sharded.
     public static func directory(

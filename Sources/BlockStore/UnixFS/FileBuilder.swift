@@ -45,6 +45,7 @@ public final class FileBuilder {
     ///
     /// - Parameter read: fills the buffer from its front and returns the number of bytes; 0 at the end of its source.
     /// - Returns: `false` when `read` gave nothing.
+    /// - Throws: what `read` throws, and what putting a leaf throws.
     public func fill(_ read: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Bool {
         let room = UnsafeMutableRawBufferPointer(rebasing: chunk.memory[chunk.count...])
         let count = try read(room)

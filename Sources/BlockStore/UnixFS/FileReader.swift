@@ -53,6 +53,8 @@ public final class FileReader {
     /// - Parameters:
     ///   - offset: where to start; past the end gives nothing.
     ///   - length: most bytes to give; `nil` for the rest of the file.
+    ///   - body: called with each piece; the pointer is valid only inside it.
+    /// - Throws: `.notFound` with CID and offset, `.corrupt`, `.badNode`, and what `body` throws.
     public func forEachPiece(
         from offset: UInt64 = 0,
         length: UInt64? = nil,

@@ -21,7 +21,9 @@ public struct ImportSettings: Hashable, Sendable {
         case block
     }
 
-    /// What `ipfs add --cid-version=1` does: 262,144-byte raw leaves, 174 links, CIDv1. Our default.
+    /// What `ipfs add --cid-version=1` does, and our default.
+    ///
+    /// Raw leaves of 262,144 bytes, 174 links to a node, CIDv1.
     public static let standard = ImportSettings(
         chunkByteCount: 262_144,
         maxLinkCount: 174,

@@ -2,6 +2,7 @@ public import Multiformats
 
 /// A file, directory or symlink that was built, as its parent needs to know it.
 public struct ImportedNode: Hashable, Sendable {
+    /// The node's block.
     public var cid: CID
     /// File bytes under it; 0 for directories and symlinks.
     public var fileByteCount: UInt64

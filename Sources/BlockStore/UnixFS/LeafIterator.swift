@@ -6,6 +6,7 @@ public struct FileLeaf: Hashable, Sendable {
     public var cid: CID
     /// Where in the file the bytes stand.
     public var offset: UInt64
+    /// Length in bytes.
     public var byteCount: Int
 }
 

@@ -101,7 +101,9 @@ public struct TreeWriter {
     }
 }
 
-/// Writes all of `bytes`; gives the error number, 0 for none. Apart, so that `errno` is read right behind the call.
+/// Writes all of `bytes`; gives the error number, 0 for none.
+///
+/// Apart, so that `errno` is read right behind the call.
 @inline(never)
 func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int32 {
     var rest = bytes

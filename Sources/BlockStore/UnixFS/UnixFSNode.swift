@@ -23,6 +23,7 @@ public enum UnixFSNode: Sendable {
     public struct DirectoryEntry: Sendable {
         /// The name, any bytes but none with `/` or NUL.
         public var name: [UInt8]
+        /// What the name leads to.
         public var cid: CID
         /// Encoded bytes of the entry's DAG as its parent claims them: a hint.
         public var totalByteCount: UInt64

@@ -2,6 +2,7 @@ public import Multiformats
 
 /// A root and names below it: `CID/a/b`, also after `/ipfs/` or `ipfs://`.
 public struct UnixFSPath: Hashable, Sendable {
+    /// Where the path starts.
     public var root: CID
     /// Names from the root down.
     public var names: [[UInt8]]

@@ -46,21 +46,26 @@ package final class Host {
     /// - Returns: the addresses that others may dial, with this node's id.
     /// - Throws: `HostError` with `.cannotListen`.
     package func listen() throws(HostError) -> [Multiaddr] {
-        for address in configuration.listen {
-            guard let endpoint = address.tcpEndpoint, let socketAddress = SocketAddress(endpoint) else {
-                throw HostError(
-                    .cannotListen,
-                    "cannot listen on \(address): it is no TCP address with a number"
-                )
-            }
-            do throws(SystemError) {
-                listeners.append(try ListeningSocket(on: socketAddress))
-            } catch {
-                throw HostError(.cannotListen, "cannot listen on \(address): \(error)")
-            }
+        do throws(HostError) {
+            for address in configuration.listen { listeners.append(try Self.listener(on: address)) }
+        } catch {
+            for listener in listeners { listener.close() }
+            listeners = []
+            throw error
         }
         serveStandardProtocols()
         return listenAddresses.map { $0.with(peer: localPeer) }
+    }
+
+    private static func listener(on address: Multiaddr) throws(HostError) -> ListeningSocket {
+        guard let endpoint = address.tcpEndpoint, let socketAddress = SocketAddress(endpoint) else {
+            throw HostError(.cannotListen, "cannot listen on \(address): it is no TCP address with a number")
+        }
+        do throws(SystemError) {
+            return try ListeningSocket(on: socketAddress)
+        } catch {
+            throw HostError(.cannotListen, "cannot listen on \(address): \(error)")
+        }
     }
 
     /// Runs until `stop()`, or until its task is cancelled.

@@ -149,7 +149,7 @@ final class ActiveJob {
         case .malformedMapOutput(let index, _): return [first + index]
         case .mapOutputUnavailable(let cid, _):
             return outputs[item.stage - 1].indices.filter { index in
-                outputs[item.stage - 1][index]?.run?.root == cid
+                outputs[item.stage - 1][index]?.run?.fileRoot == cid
             }
         default: return []
         }
@@ -202,7 +202,7 @@ final class ActiveJob {
 
 extension RunBytes {
     /// The CID of a run that is a file, here or elsewhere.
-    var root: CID? {
+    var fileRoot: CID? {
         switch self {
         case let run as StoredRun: run.root
         case let run as RemoteRun: run.reference.root

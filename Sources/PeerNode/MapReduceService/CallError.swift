@@ -18,7 +18,8 @@ package enum CallError: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .failure(let failure):
-            failure.message.isEmpty ? "the peer answered with failure \(failure.code.number)" : failure.message
+            failure.message.isEmpty
+                ? "the peer answered with failure \(failure.code.number)" : failure.message
         case .timeout(let limit): "nothing was heard for \(limit.components.seconds) s"
         case .unreachable(let reason): reason
         case .violation(let reason): "the peer broke the protocol: \(reason)"

@@ -127,7 +127,9 @@ package struct MapReducePeer: Sendable {
         return response
     }
 
-    private func open(within timeout: Duration = CallLimits.answerTimeout) async throws(CallError) -> MessageStream {
+    private func open(within timeout: Duration = CallLimits.answerTimeout) async throws(CallError)
+        -> MessageStream
+    {
         do {
             let stream = try await withTimeout(timeout) { [host, peer] in
                 try await host.openStream(to: peer, protocolIDs: [MapReduceRequest.protocolID])
@@ -148,7 +150,8 @@ package struct MapReducePeer: Sendable {
         }
     }
 
-    private func answer(on messages: MessageStream, within limit: Duration) async throws -> MapReduceResponse {
+    private func answer(on messages: MessageStream, within limit: Duration) async throws -> MapReduceResponse
+    {
         let bytes = try await withTimeout(limit) {
             await messages.reset()
         } _: {

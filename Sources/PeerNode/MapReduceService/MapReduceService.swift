@@ -51,7 +51,10 @@ package actor MapReduceService {
         let messages = MessageStream(stream, maxByteCount: MapReduceRequest.maxByteCount)
         guard begin(peer) else {
             figures.busy += 1
-            return try await send(.failure(CallFailure(.busy, message: "too many calls at a time")), on: messages)
+            return try await send(
+                .failure(CallFailure(.busy, message: "too many calls at a time")),
+                on: messages
+            )
         }
         defer { end(peer) }
         do {
@@ -65,7 +68,8 @@ package actor MapReduceService {
     }
 
     private func begin(_ peer: PeerID) -> Bool {
-        guard callCount < CallLimits.maxCalls, callCounts[peer, default: 0] < CallLimits.maxCallsPerPeer else {
+        guard callCount < CallLimits.maxCalls, callCounts[peer, default: 0] < CallLimits.maxCallsPerPeer
+        else {
             return false
         }
         callCount += 1
@@ -100,11 +104,16 @@ package actor MapReduceService {
         return nil
     }
 
-    private func answer(_ request: MapReduceRequest, from peer: PeerID, on messages: MessageStream) async throws {
+    private func answer(_ request: MapReduceRequest, from peer: PeerID, on messages: MessageStream)
+        async throws
+    {
         switch request {
         case .hello(let hello):
             guard hello.version > 0 else {
-                let failure = CallFailure(.unsupportedVersion, message: "version 0 is not a version of the protocol")
+                let failure = CallFailure(
+                    .unsupportedVersion,
+                    message: "version 0 is not a version of the protocol"
+                )
                 return try await send(.failure(failure), on: messages)
             }
             await gossip?.learned(hello, from: peer)
@@ -136,7 +145,9 @@ package actor MapReduceService {
     }
 
     /// Runs a task and says every second how far it is; a caller that is gone takes the task with it.
-    private nonisolated func run(_ task: RemoteTask, from peer: PeerID, on messages: MessageStream) async throws {
+    private nonisolated func run(_ task: RemoteTask, from peer: PeerID, on messages: MessageStream)
+        async throws
+    {
         let progress = Progress()
         try await withThrowingTaskGroup(of: Result<[UInt8], CallError>?.self) { group in
             group.addTask { [worker] in

@@ -36,7 +36,9 @@ package actor MessageStream {
     }
 
     /// Sends one message.
-    package nonisolated func send(_ message: [UInt8]) async throws { try await stream.write(message.delimited) }
+    package nonisolated func send(_ message: [UInt8]) async throws {
+        try await stream.write(message.delimited)
+    }
 
     /// No more messages from here.
     package nonisolated func closeWrite() async throws { try await stream.closeWrite() }

@@ -59,6 +59,8 @@ package actor MembershipService: GossipDelegate {
     private var bootstrap: BootstrapSchedule
     private var addresses: [Multiaddr] = []
     private var hellos: [PeerID: HelloMessage] = [:]
+    /// Connected members that were told what we know; identify may come again and again.
+    private var greeted: Set<PeerID> = []
     private var lastAlive: [PeerID: Int64] = [:]
     private var unsaved: Set<PeerID> = []
     private var forgotten: Set<PeerID> = []
@@ -213,7 +215,9 @@ package actor MembershipService: GossipDelegate {
         for action in actions {
             switch action {
             case .call(let number, let peer, let addresses, let message):
-                if case .enqueued = workContinuation.yield(.call(number, peer, addresses, message)) { continue }
+                if case .enqueued = workContinuation.yield(.call(number, peer, addresses, message)) {
+                    continue
+                }
                 apply(machine.failed(number, now: now, random: &random))
             case .answer(let number, let message):
                 if let waiting = awaited.removeValue(forKey: number) {
@@ -256,7 +260,10 @@ package actor MembershipService: GossipDelegate {
         case .call(let number, let peer, let addresses, let message):
             do {
                 try await host.connect(to: peer, addresses: addresses)
-                let answer = try await MapReducePeer(peer, host: host).gossip(message, timeout: Self.callTimeout)
+                let answer = try await MapReducePeer(peer, host: host).gossip(
+                    message,
+                    timeout: Self.callTimeout
+                )
                 apply(machine.answered(number, answer, now: now, random: &random))
             } catch {
                 apply(machine.failed(number, now: now, random: &random))
@@ -276,7 +283,12 @@ package actor MembershipService: GossipDelegate {
             bootstrap.succeeded(address, peer: peer)
             apply(machine.greet(peer, now: now, random: &random))
         } catch {
-            bootstrap.failed(address, reason: "\(error)", now: now, jitter: .random(in: 0...1, using: &random))
+            bootstrap.failed(
+                address,
+                reason: "\(error)",
+                now: now,
+                jitter: .random(in: 0...1, using: &random)
+            )
             onEvent(.bootstrapFailed(address, reason: "\(error)"))
         }
     }
@@ -295,15 +307,22 @@ package actor MembershipService: GossipDelegate {
             case .identified(let peer, let protocols, let record):
                 // Plain libp2p peers are welcome to exchange blocks, and are no members of the cluster.
                 if protocols.contains(MapReduceRequest.protocolID) { met(peer, record: record) }
-            case .disconnected(let peer): bootstrap.disconnected(peer, now: now)
+            case .disconnected(let peer): left(peer)
             }
         }
     }
 
     private func met(_ peer: PeerID, record: [UInt8]?) {
         if let record { apply(machine.learn([record], now: now)) }
+        guard greeted.insert(peer).inserted else { return }
         apply(machine.greet(peer, now: now, random: &random))
         workContinuation.yield(.hello(peer))
+    }
+
+    private func left(_ peer: PeerID) {
+        greeted.remove(peer)
+        if machine.member(peer) == nil { hellos[peer] = nil }
+        bootstrap.disconnected(peer, now: now)
     }
 
     private func keepTime() async {
@@ -335,7 +354,8 @@ package actor MembershipService: GossipDelegate {
             }
             if now >= nextHellos {
                 nextHellos = now + Self.helloInterval
-                for peer in await host.connectedPeers() where peer.protocols.contains(MapReduceRequest.protocolID) {
+                for peer in await host.connectedPeers()
+                where peer.protocols.contains(MapReduceRequest.protocolID) {
                     workContinuation.yield(.hello(peer.id))
                 }
             }

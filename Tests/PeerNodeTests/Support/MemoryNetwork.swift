@@ -21,6 +21,9 @@ actor MemoryNetwork {
 
     func host(_ peer: PeerID) -> MemoryHost? { hosts[peer] }
 
+    /// The host at the other end, when both are on the network.
+    func route(from own: PeerID, to peer: PeerID) -> MemoryHost? { hosts[own] == nil ? nil : hosts[peer] }
+
     /// Takes a host off the network, as when its machine stops.
     func remove(_ peer: PeerID) async {
         guard let host = hosts.removeValue(forKey: peer) else { return }
@@ -115,7 +118,9 @@ actor MemoryHost: StreamHost {
 
     func openStream(to peer: PeerID, protocolIDs: [String]) async throws -> any PeerStream {
         if !connected.contains(peer) { try await connect(to: peer, addresses: []) }
-        guard let other = await network.host(peer) else { throw MemoryNetwork.Unreachable() }
+        guard let other = await network.route(from: localPeer, to: peer) else {
+            throw MemoryNetwork.Unreachable()
+        }
         let (ours, theirs) = MemoryStream.pair()
         guard await other.accept(theirs, from: localPeer, protocolIDs: protocolIDs) else {
             throw MemoryNetwork.Unreachable()
@@ -133,9 +138,17 @@ actor MemoryHost: StreamHost {
 
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws {
         guard !connected.contains(peer) else { return }
-        guard let other = await network.host(peer) else { throw MemoryNetwork.Unreachable() }
+        guard let other = await network.route(from: localPeer, to: peer) else {
+            throw MemoryNetwork.Unreachable()
+        }
         appeared(peer, protocols: await other.protocols)
         await other.appeared(localPeer, protocols: protocols)
+        // Either may have been taken off meanwhile.
+        if await network.route(from: localPeer, to: peer) == nil {
+            await vanished(peer)
+            await other.vanished(localPeer)
+            throw MemoryNetwork.Unreachable()
+        }
     }
 
     func connect(to address: Multiaddr) async throws -> PeerID {
