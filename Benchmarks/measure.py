@@ -378,7 +378,9 @@ def cluster(sizes):
                 paired("wc 256M, 3 nodes, blocks spread / embedded", size, alone, ours, 1.5, 1.15, between)
             for home in (*spread, whole):
                 home.remove()
-        empty = [Home(f"empty-{index}", "/dev/null") for index in range(2)]
+        nothing = TMP / "nothing"
+        nothing.touch()
+        empty = [Home(f"empty-{index}", nothing) for index in range(2)]
         holder = Home("holder", path)
         nodes = [empty[0], holder, empty[1]]
         ours = [PEERCTL, "--home", empty[0].path, *holder.run("--map", "wc")[3:]]
