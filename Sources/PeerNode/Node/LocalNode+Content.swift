@@ -142,7 +142,7 @@ extension LocalNode {
             let kind = try LocalNode.info(cid, in: store).kind
             guard kind == .file else {
                 throw NodeError(
-                    .invalidArgument,
+                    .wrongKind,
                     "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))"
                 )
             }
@@ -261,7 +261,7 @@ extension LocalNode {
     /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
-            let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
+            let names = try LocalNode.userPins(store).filter { $0.root.multihash == cid.multihash }.map(\.name)
             guard !names.isEmpty else {
                 throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
             }
@@ -272,10 +272,15 @@ extension LocalNode {
     /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try await onStore { store in
-            try store.pins().map {
+            try LocalNode.userPins(store).map {
                 PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name)
             }
         }
+    }
+
+    /// The pins that are not the node's own, such as those of remembered outputs.
+    private static func userPins(_ store: any BlockStore) throws -> [Pin] {
+        try store.pins().filter { !$0.name.hasPrefix("~") }
     }
 
     /// As `NodeService` says.
