@@ -131,10 +131,9 @@ class Home:
         return done.stdout
 
     def reset(self):
-        for line in self.ctl("pin", "ls", "--names").splitlines():
-            cid, _, *name = line.split()
-            if name != ["input"]:
-                self.ctl("pin", "rm", *([f"--pin-name={name[0]}"] if name else []), cid)
+        pins = [line.split() for line in self.ctl("pin", "ls", "--names").splitlines()]
+        for cid in {cid for cid, _, *name in pins if name != ["input"]}:
+            self.ctl("pin", "rm", cid)
         self.ctl("repo", "gc", "-q")
 
     def run(self, *words):
