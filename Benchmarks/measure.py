@@ -132,7 +132,7 @@ class Home:
 
     def reset(self):
         pins = [line.split() for line in self.ctl("pin", "ls", "--names").splitlines()]
-        for cid in {cid for cid, _, *name in pins if name != ["input"]}:
+        for cid in {cid for cid, _, *name in pins if not (name and name[0].startswith("input"))}:
             self.ctl("pin", "rm", cid)
         self.ctl("repo", "gc", "-q")
 
@@ -364,8 +364,8 @@ def cluster(sizes):
             spread = [Home(f"spread-{index}", part) for index, part in enumerate(parts)]
             whole = Home("whole", parts[0])
             cids = [home.cid for home in spread]
-            for part in parts:
-                whole.ctl("add", "-Q", "--pin-name", "input", part)
+            for index, part in enumerate(parts):
+                whole.ctl("add", "-Q", "--pin-name", f"input-{index}", part)
             ours = [PEERCTL, "--home", spread[0].path, "-q", "run", "--no-cache", "--map", "wc", "--reduces", "4", *cids]
             alone = [PEERCTL, "--home", whole.path, *ours[3:]]
 
