@@ -131,10 +131,9 @@ class Home:
         return done.stdout
 
     def reset(self):
-        for line in self.ctl("pin", "ls", "--names").splitlines():
-            cid, _, *name = line.split()
-            if name != ["input"]:
-                self.ctl("pin", "rm", *([f"--pin-name={name[0]}"] if name else []), cid)
+        pins = [line.split() for line in self.ctl("pin", "ls", "--names").splitlines()]
+        for cid in {cid for cid, _, *name in pins if not (name and name[0].startswith("input"))}:
+            self.ctl("pin", "rm", cid)
         self.ctl("repo", "gc", "-q")
 
     def run(self, *words):
@@ -365,8 +364,8 @@ def cluster(sizes):
             spread = [Home(f"spread-{index}", part) for index, part in enumerate(parts)]
             whole = Home("whole", parts[0])
             cids = [home.cid for home in spread]
-            for part in parts:
-                whole.ctl("add", "-Q", "--pin-name", "input", part)
+            for index, part in enumerate(parts):
+                whole.ctl("add", "-Q", "--pin-name", f"input-{index}", part)
             ours = [PEERCTL, "--home", spread[0].path, "-q", "run", "--no-cache", "--map", "wc", "--reduces", "4", *cids]
             alone = [PEERCTL, "--home", whole.path, *ours[3:]]
 
@@ -378,7 +377,9 @@ def cluster(sizes):
                 paired("wc 256M, 3 nodes, blocks spread / embedded", size, alone, ours, 1.5, 1.15, between)
             for home in (*spread, whole):
                 home.remove()
-        empty = [Home(f"empty-{index}", "/dev/null") for index in range(2)]
+        nothing = TMP / "nothing"
+        nothing.touch()
+        empty = [Home(f"empty-{index}", nothing) for index in range(2)]
         holder = Home("holder", path)
         nodes = [empty[0], holder, empty[1]]
         ours = [PEERCTL, "--home", empty[0].path, *holder.run("--map", "wc")[3:]]
