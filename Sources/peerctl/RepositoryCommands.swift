@@ -55,6 +55,7 @@ enum RepositoryCommands {
                     "removed \(report.removedCount) blocks, \(ByteSize.format(report.removedByteCount))"
                 )
             }
+            if !isJSON { for warning in report.warnings { call.streams.note(warning) } }
         }
     }
 

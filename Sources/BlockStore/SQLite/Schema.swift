@@ -36,6 +36,10 @@ enum Schema {
             is_sole INTEGER NOT NULL,
             PRIMARY KEY(lease, block)) WITHOUT ROWID;
         CREATE INDEX leased_block_by_block ON leased_block(block);
+        CREATE TABLE leased_root(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            lease INTEGER NOT NULL,
+            cid BLOB NOT NULL);
         CREATE TABLE quarantine(
             multihash BLOB PRIMARY KEY,
             data BLOB NOT NULL);

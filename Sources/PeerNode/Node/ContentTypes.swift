@@ -207,11 +207,14 @@ public struct RepositoryStatistics: Hashable, Sendable {
 public struct CollectionReport: Hashable, Sendable {
     public var removedCount: UInt64
     public var removedByteCount: UInt64
+    /// A line for each pin whose DAG could not be walked to its end.
+    public var warnings: [String]
 
     /// Describes a collection.
-    public init(removedCount: UInt64, removedByteCount: UInt64) {
+    public init(removedCount: UInt64, removedByteCount: UInt64, warnings: [String] = []) {
         self.removedCount = removedCount
         self.removedByteCount = removedByteCount
+        self.warnings = warnings
     }
 }
 

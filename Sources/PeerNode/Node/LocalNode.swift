@@ -142,6 +142,8 @@ public final class LocalNode: NodeService {
     ///   - root: what is read; everything under it is fetched ahead when `isWhole`.
     ///   - isWhole: `body` reads all of it.
     ///   - body: blocks its thread.
+    /// - Returns: what `body` returns.
+    /// - Throws: what `body` throws; `NodeError` for a block that nobody has.
     func onBlocks<Value: Sendable>(
         of root: CID,
         isWhole: Bool,
