@@ -14,7 +14,9 @@ public indirect enum JSON: Hashable, Sendable {
 
     /// One member of an object.
     public struct Member: Hashable, Sendable {
+        /// The member's name.
         public var name: String
+        /// The member's value.
         public var value: JSON
 
         /// Pairs a name with a value.
