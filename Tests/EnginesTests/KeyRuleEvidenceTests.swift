@@ -9,11 +9,15 @@ import Testing
         return evidence.fitting
     }
 
-    @Test("where the key ends in a line", arguments: [
-        (KeyRule.wholeLine, "a\tb\t1", "a\tb\t1"), (.beforeLastTab, "a\tb\t1", "a\tb"),
-        (.beforeFirstTab, "a\tb\t1", "a"), (.escaped, #"a\tb\\	1"#, "a\tb\\"), (.escaped, #"a\x	1"#, #"a\x"#),
-        (.beforeLastTab, "alone", "alone"), (.beforeFirstTab, "", ""),
-    ])
+    @Test(
+        "where the key ends in a line",
+        arguments: [
+            (KeyRule.wholeLine, "a\tb\t1", "a\tb\t1"), (.beforeLastTab, "a\tb\t1", "a\tb"),
+            (.beforeFirstTab, "a\tb\t1", "a"), (.escaped, "a\\tb\\\\\t1", "a\tb\\"),
+            (.escaped, "a\\x\t1", "a\\x"),
+            (.beforeLastTab, "alone", "alone"), (.beforeFirstTab, "", ""),
+        ]
+    )
     func key(rule: KeyRule, line: String, key: String) {
         #expect(Array(rule.key(of: Array(line.utf8)[...])) == Array(key.utf8))
     }
