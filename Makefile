@@ -24,6 +24,8 @@ build: setup ## build peernode and peerctl in release mode
 test: setup ## build and run all tests
 	$(SWIFT) build --build-tests $(FLAGS)
 	$(SWIFT) test --skip-build $(FLAGS)
+	@dev/setup python3
+	@Tests/CommandLine/run
 
 interop: ## against go-libp2p, py-libp2p and probes, on loopback (INTEROP_ARGS="--only wire_probe")
 	@dev/setup python3-venv protobuf-compiler

@@ -94,7 +94,8 @@ class HomeCase(unittest.TestCase):
         ended = Ended(done.returncode, done.stdout, done.stderr.decode())
         self.assertEqual(ended.code, code, f"peerctl {arguments}: {ended.err}")
         if code in (1, 2):
-            lines = [line for line in ended.err.splitlines() if line.startswith("peerctl: ")]
+            lines = [line for line in ended.err.splitlines() if line.startswith("peerctl: ")
+                     and not line.startswith("peerctl: waiting for ")]
             self.assertEqual(len(lines), 1, f"peerctl {arguments}: {ended.err}")
         return ended
 

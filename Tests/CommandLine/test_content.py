@@ -147,7 +147,7 @@ class Together(HomeCase):
             ["add", "-r", "d"], ["--json", "add", "-r", "d"], ["cat", cid], ["cat", "-o", "2", cid], ["ls", cid],
             ["block", "stat", cid], ["block", "get", cid], ["dag", "stat", cid], ["dag", "export", cid],
             ["pin", "ls", "-q"], ["pin", "rm", EMPTY], ["pin", "add", cid], ["pin", "ls", "--names"],
-            ["-q", "run", "-r", "--map", "index", "--reduces", "3", "d"], ["cat", HELLO], ["get", cid, "-o", "x"],
+            ["-q", "run", "-r", "--map", "index", "--reduces", "3", "d"], ["get", cid, "-o", "x"],
             ["run", "--map", "grep", "--arg", "pattern=(", cid], ["logs", "x"], ["repo", "gc"], ["repo", "verify"],
             ["cid", cid], ["result", cid], ["cat", f"{cid}/x"], ["repo", "stat"],
         ]

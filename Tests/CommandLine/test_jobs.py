@@ -18,7 +18,7 @@ BUILT_INS = {
     "sort": ("--map sort", "sort f"),
     "sort distinct": ("--map sort --reduce distinct", "sort -u f"),
     "identity": ("--map identity", "sort f"),
-    "lines": ("--map lines", "printf 'f\\t%d %d %d\\n' $(wc -l <f) $(tr -s '[:space:]' '\\n' <f | sed '/^$/d' | wc -l) "
+    "lines": ("--map lines", "printf 'f\\t%d %d %d\\n' $(wc -l <f) $(tr -s '[:space:]' '\\n' <f | sed '/^$/d' | sort | wc -l) "
                              "$(wc -c <f)"),
     "grep": (f"--map grep --arg pattern={PATTERN}", "grep -a -h -P \"$PATTERN\" f | sort"),
     "grep offset": (f"--map grep --arg output=offset --arg pattern={PATTERN}",

@@ -61,7 +61,9 @@ private final class ClientLoop: @unchecked Sendable {
     private var outcome: Result<Int, any Error>?
 
     static let pieceByteCount = 1 << 17
-    /// Longest silence of the daemon, in seconds. Long, as it may be waiting for blocks; `--timeout` ends it earlier.
+    /// Longest silence of the daemon, in seconds.
+    ///
+    /// Long, as it may be waiting for blocks; `--timeout` ends it earlier.
     static let silenceLimitSeconds: UInt32 = 24 * 3_600
 
     init() throws(HTTPFault) {

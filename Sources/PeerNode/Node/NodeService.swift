@@ -14,7 +14,7 @@ public protocol NodeService: Sendable {
 
     /// Starts an add; what it stores is kept until `finishAdd` or `abandonAdd`.
     ///
-    /// - Parameter onlyHash: compute CIDs and store nothing.
+    /// With `onlyHash` it computes CIDs and stores nothing.
     func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession
     /// Chunks and stores one file.
     func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode
