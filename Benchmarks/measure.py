@@ -134,7 +134,7 @@ class Home:
         for line in self.ctl("pin", "ls", "--names").splitlines():
             cid, _, *name = line.split()
             if name != ["input"]:
-                self.ctl("pin", "rm", *([f"--pin-name={name[0]}"] if name else []), cid)
+                self.ctl("pin", "rm", cid)
         self.ctl("repo", "gc", "-q")
 
     def run(self, *words):
