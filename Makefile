@@ -23,7 +23,7 @@ build: setup ## build peernode and peerctl in release mode
 
 test: setup ## build and run all tests
 	$(SWIFT) build --build-tests $(FLAGS)
-	$(SWIFT) test --skip-build $(FLAGS)
+	$(SWIFT) test --skip-build --no-parallel $(FLAGS)
 	@dev/setup python3
 	@Tests/CommandLine/run
 
