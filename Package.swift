@@ -56,7 +56,7 @@ let package = Package(
         // Storage and user functions.
         library("Database", ["CSQLite"]),
         library("BlockStore", ["Database", "Multiformats", "PeerCrypto"]),
-        library("Engines", ["MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2"]),
+        library("Engines", ["MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2", "CLinux"]),
 
         // Drivers: the only target with network I/O and tasks.
         library(

@@ -321,7 +321,84 @@ def daemon(sizes):
         home.remove()
 
 
-SUITES = {"one-machine": one_machine}
+class Cluster:
+    """Nodes joined through one bootstrap address, each on a home of its own, for as long as the block lasts."""
+
+    def __init__(self, homes):
+        self.homes, self.daemons = homes, []
+
+    def __enter__(self):
+        for home in self.homes:
+            flags = ["--bootstrap", self.daemons[0].lines[0].split()[1]] if self.daemons else []
+            self.daemons.append(Daemon(home, *flags).__enter__())
+        for _ in range(300):
+            if all(self.workers(home) == len(self.homes) - 1 for home in self.homes):
+                return self
+            time.sleep(0.1)
+        raise SystemExit("bench: the nodes did not find each other")
+
+    @staticmethod
+    def workers(home):
+        peers = json.loads(home.ctl("--json", "peers"))["peers"]
+        return sum(peer["state"] == "connected" and bool(peer["slots"]) for peer in peers)
+
+    def __exit__(self, *_):
+        for daemon in self.daemons:
+            daemon.__exit__()
+
+
+def cluster(sizes):
+    """Rows of three nodes on this machine, against embedded runs of the same job."""
+    for size in [size for size in ("1K", "256M") if size in sizes]:
+        path = corpus(size)
+        touch(path)
+        embedded = Home(f"embedded-{size}", path)
+        if size == "256M":
+            third = SIZES[size] // 3 + 1
+            parts = []
+            for index in range(3):
+                part = TMP / f"part-{index}"
+                with open(path, "rb") as source, open(part, "wb") as out:
+                    source.seek(index * third)
+                    out.write(source.read(third))
+                parts.append(part)
+            spread = [Home(f"spread-{index}", part) for index, part in enumerate(parts)]
+            whole = Home("whole", parts[0])
+            cids = [home.cid for home in spread]
+            for part in parts:
+                whole.ctl("add", "-Q", "--pin-name", "input", part)
+            ours = [PEERCTL, "--home", spread[0].path, "-q", "run", "--no-cache", "--map", "wc", "--reduces", "4", *cids]
+            alone = [PEERCTL, "--home", whole.path, *ours[3:]]
+
+            def between():
+                for home in (*spread, whole):
+                    home.reset()
+
+            with Cluster(spread):
+                paired("wc 256M, 3 nodes, blocks spread / embedded", size, alone, ours, 1.5, 1.15, between)
+            for home in (*spread, whole):
+                home.remove()
+        empty = [Home(f"empty-{index}", "/dev/null") for index in range(2)]
+        holder = Home("holder", path)
+        nodes = [empty[0], holder, empty[1]]
+        ours = [PEERCTL, "--home", empty[0].path, *holder.run("--map", "wc")[3:]]
+        must, aim = (2.5, 1.8) if size == "256M" else (3, 2)
+        what = f"wc {size}, 3 nodes, blocks on one that is not the master / embedded"
+
+        def between():
+            for home in (*nodes, embedded):
+                home.reset()
+
+        with Cluster(nodes):
+            if size == "1K":
+                local = [*holder.run("--map", "wc")]
+                paired("wc 1K, 3 nodes, blocks on the master / embedded", size, embedded.run("--map", "wc"), local, 3, 2, between)
+            paired(what, size, embedded.run("--map", "wc"), ours, must, aim, between)
+        for home in (*nodes, embedded):
+            home.remove()
+
+
+SUITES = {"one-machine": one_machine, "cluster": cluster}
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--rows", default=",".join(SUITES), help="which suites, by commas")
 parser.add_argument("--sizes", default="1K,581K,32M,256M,1G")

@@ -102,8 +102,9 @@ enum Table {
             rows.compactMap { column < $0.count ? $0[column].count : nil }.max() ?? 0
         }
         return rows.map { row in
-            row.enumerated().map { column, text in
-                column == row.count - 1
+            let last = row.lastIndex { !$0.isEmpty } ?? 0
+            return row[...last].enumerated().map { column, text in
+                column == last
                     ? text : text + String(repeating: " ", count: widths[column] - text.count)
             }.joined(separator: "  ")
         }

@@ -133,7 +133,7 @@ import Testing
     @Test(.enabled(if: canMount))
     func addThatFillsTheDiskLeavesNothingAndHarmsNothing() throws {
         let folder = try ScratchFolder()
-        #expect(mount("tmpfs", folder.path, "tmpfs", 0, "size=14m") == 0)
+        #expect(mount("tmpfs", folder.path, "tmpfs", 0, "size=32m") == 0)
         defer { umount2(folder.path, Int32(MNT_DETACH)) }
         let store = try SQLiteBlockStore(path: folder.database)
         let first = try store.makeIngest()
@@ -142,19 +142,18 @@ import Testing
 
         let second = try store.makeIngest()
         let error = #expect(throws: BlockStoreError.self) {
-            let root = try addFile(2, 24 << 20, second)
+            let root = try addFile(2, 40 << 20, second)
             try second.pin("big", root, closing: true)
         }
         #expect(error?.code == .full)
         #expect(error?.message.contains("full") == true)
-        #expect(throws: Never.self, "abandon") { try second.abandon() }
+        try second.abandon()
         #expect(try store.statistics().blockCount == 4)
         #expect(try store.pins().map(\.name) == ["kept"])
         #expect(try store.firstMissing(of: kept) == nil)
         // There is room for a small one again.
         let third = try store.makeIngest()
         let small = try addFile(3, 300_000, third)
-        system("ls -la \(folder.path)")
         try third.pin("small", small, closing: true)
         store.close()
 

@@ -162,7 +162,11 @@ import Testing
             try TreeWriter(store: store).write(root, to: path("out"))
         }
         #expect(error?.code == .badNode)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).allSatisfy { ["in", "out"].contains($0) })
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).allSatisfy {
+                ["in", "out"].contains($0)
+            }
+        )
     }
 
     @Test func symlinkOnTheWayIsNotFollowed() throws {

@@ -1,10 +1,13 @@
 import Database
+import Glibc
 import Multiformats
 
 /// Writes blocks and lease rows, inside a transaction of the writer's thread.
 struct BlockWriter {
     /// Blocks that one transaction removes at most.
     static let removalBlockCount = 256
+    /// Bytes of the disk that adding leaves free: removing blocks needs room in the log before it gives any back.
+    static let reservedDiskByteCount: UInt64 = 8 << 20
 
     private let connection: Connection
     private let core: SQLiteCore
@@ -29,6 +32,7 @@ struct BlockWriter {
         }
         try account(added)
         try checkLimit(added)
+        try checkDisk(added)
     }
 
     /// Leases a block that is there.
@@ -106,6 +110,14 @@ struct BlockWriter {
             .integer(Int64(change.blockCount)),
             .integer(Int64(change.byteCount))
         )
+    }
+
+    private func checkDisk(_ added: Usage) throws {
+        var disk = statvfs()
+        guard added.byteCount > 0, statvfs(core.path, &disk) == 0 else { return }
+        let free = UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+        guard free < UInt64(added.byteCount) + Self.reservedDiskByteCount else { return }
+        throw BlockStoreError.fullDisk(core.path, cause: nil)
     }
 
     private func checkLimit(_ added: Usage) throws {

@@ -40,7 +40,7 @@ struct SQLiteCollector {
             try sweep(page, &report, removed: removed)
         }
         _ = try core.writer.run { try $0.run("DELETE FROM quarantine") }
-        try returnFreePages()
+        try core.returnFreePages()
         report.damagedPins = damagedPins
         return report
     }
@@ -191,20 +191,6 @@ struct SQLiteCollector {
                 if lease == nil, try writer.remove(id) != nil { gone.insert(id) }
             }
             return gone
-        }
-    }
-
-    /// Gives free pages at the end of the file back to the file system, moving others there.
-    private func returnFreePages() throws(BlockStoreError) {
-        var left = Int64.max
-        while true {
-            let free = try core.writer.run { connection in
-                // Each page is a row of this statement: it stops after so many.
-                try connection.execute("PRAGMA incremental_vacuum(\(Schema.vacuumPageCount))")
-                return try connection.integer("PRAGMA freelist_count") ?? 0
-            }
-            guard free > 0, free < left else { return }
-            left = free
         }
     }
 }

@@ -59,6 +59,24 @@ final class SQLiteCore: Sendable {
         }
     }
 
+    /// Gives free pages back to the file system, and then the log, which grows with every removal.
+    func returnFreePages() throws(BlockStoreError) {
+        var left = Int64.max
+        while true {
+            let free = try writer.run { connection in
+                // Each page is a row of this statement: it stops after so many.
+                try connection.execute("PRAGMA incremental_vacuum(\(Schema.vacuumPageCount))")
+                return try connection.integer("PRAGMA freelist_count") ?? 0
+            }
+            guard free > 0, free < left else { break }
+            left = free
+        }
+        try writer.maintain { connection in
+            // A reader in the way keeps the log as it is: no failure, only a row that says so.
+            try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+    }
+
     /// Pins with a row id above `last`, oldest first.
     func pins(_ connection: Connection, after last: Int64) throws -> [(id: Int64, pin: Pin)] {
         try connection.rows("SELECT id, name, cid FROM pin WHERE id > ? ORDER BY id", .integer(last)) { row in

@@ -82,11 +82,13 @@ final class SQLiteIngest: IngestBackend {
 
     func abandon() throws(BlockStoreError) {
         // A failed batch is one reason to abandon, and no obstacle to it.
-        try? collect(waiting: true)
+        let hasFailed = (try? collect(waiting: true)) == nil
         while try core.writer.run({ [core, lease] connection in
             try BlockWriter(connection, core).removeSome(ofLease: lease)
         }) {}
         try core.writer.run { [lease] connection in try Self.dropLease(lease, connection) }
+        // After a full disk there is no other way to get room again.
+        if hasFailed { try core.returnFreePages() }
     }
 
     private static func dropLease(_ lease: Int64, _ connection: Connection) throws {

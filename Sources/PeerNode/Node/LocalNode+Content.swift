@@ -118,7 +118,11 @@ extension LocalNode {
     private func fetchNodes(_ cids: [CID]) async {
         guard let network, let lease = try? await onStore({ try $0.makeIngest() }) else { return }
         let nodes = cids.filter { $0.codec == .dagPB }
-        _ = try? await network.exchange.ensure(nodes, ingest: lease, options: FetchOptions(patience: .seconds(5)))
+        _ = try? await network.exchange.ensure(
+            nodes,
+            ingest: lease,
+            options: FetchOptions(patience: .seconds(5))
+        )
         // What cannot be released now is released with the process.
         _ = try? await onStore { _ in try lease.close() }
     }
@@ -138,7 +142,7 @@ extension LocalNode {
             let kind = try LocalNode.info(cid, in: store).kind
             guard kind == .file else {
                 throw NodeError(
-                    .invalidArgument,
+                    .wrongKind,
                     "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))"
                 )
             }
@@ -235,7 +239,9 @@ extension LocalNode {
     /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
         // Blocks that are not here are fetched; they stay until they are pinned unless a collection comes between.
-        if network != nil { try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } } }
+        if network != nil {
+            try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } }
+        }
         try await onStore { store in
             let ingest = try store.makeIngest()
             do {
@@ -255,7 +261,7 @@ extension LocalNode {
     /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
-            let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
+            let names = try LocalNode.userPins(store).filter { $0.root.multihash == cid.multihash }.map(\.name)
             guard !names.isEmpty else {
                 throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
             }
@@ -266,10 +272,15 @@ extension LocalNode {
     /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try await onStore { store in
-            try store.pins().map {
+            try LocalNode.userPins(store).map {
                 PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name)
             }
         }
+    }
+
+    /// The pins that are not the node's own, such as those of remembered outputs.
+    private static func userPins(_ store: any BlockStore) throws -> [Pin] {
+        try store.pins().filter { !$0.name.hasPrefix("~") }
     }
 
     /// As `NodeService` says.

@@ -193,7 +193,8 @@ extension NodeError {
             case .pinned, .inUse, .closed: .conflict
             case .busy: .locked
             case .newerSchema, .notAStore, .damagedStore, .io: .database
-            case .unsupported, .notAFile, .notADirectory, .badPath, .badName: .invalidArgument
+            case .unsupported, .notAFile, .notADirectory: .wrongKind
+            case .badPath, .badName: .invalidArgument
             case .specialFile: .file
             default: .internal
             }

@@ -40,11 +40,17 @@ final class NodeNetwork: Sendable {
             )
         )
         self.host = host
-        exchange = Exchange(host: host, store: store, onEvent: { log(.debug, "exchange", ["event": "\($0)"]) })
+        exchange = Exchange(
+            host: host,
+            store: store,
+            onEvent: { log(.debug, "exchange", ["event": "\($0)"]) }
+        )
         let service = makeService(exchange)
         let signer: ReceiptSigner
         do {
-            signer = ReceiptSigner(publicKey: try PublicKey(ed25519: identity.publicKey.bytes)) { identity.sign($0) }
+            signer = ReceiptSigner(publicKey: try PublicKey(ed25519: identity.publicKey.bytes)) {
+                identity.sign($0)
+            }
         } catch {
             throw NodeError(.internal, "the node's key has no peer id: \(error)")
         }
