@@ -12,7 +12,9 @@ private struct Siege {
     let friend: Host
     private let endpoint: TCPEndpoint
 
-    static func run(_ limits: HostLimits = .init(), _ body: @NetworkActor (Siege) async throws -> Void) async throws {
+    static func run(_ limits: HostLimits = .init(), _ body: @NetworkActor (Siege) async throws -> Void)
+        async throws
+    {
         var configuration = HostConfiguration(
             identity: Ed25519.KeyPair(),
             listen: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")],
@@ -62,8 +64,12 @@ private struct Siege {
 }
 
 /// Frames of yamux, by hand.
-private func frame(_ type: UInt8, flags: UInt8, stream: UInt32, length: UInt32 = 0, body: [UInt8] = []) -> [UInt8] {
-    func bytes(_ number: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
+private func frame(_ type: UInt8, flags: UInt8, stream: UInt32, length: UInt32 = 0, body: [UInt8] = [])
+    -> [UInt8]
+{
+    func bytes(_ number: UInt32) -> [UInt8] {
+        (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) }
+    }
     return [0, type, 0, flags] + bytes(stream) + bytes(body.isEmpty ? length : UInt32(body.count)) + body
 }
 
@@ -90,7 +96,10 @@ struct HostilePeerTests {
         }
     }
 
-    @Test("What is no negotiation, or too long for one, ends the connection", arguments: [[0xff, 0xff, 0x03], Array("GET / HTTP/1.1\r\n".utf8)])
+    @Test(
+        "What is no negotiation, or too long for one, ends the connection",
+        arguments: [[0xff, 0xff, 0x03], Array("GET / HTTP/1.1\r\n".utf8)]
+    )
     func noNegotiation(said: [UInt8]) async throws {
         try await Siege.run { siege in
             let stranger = try await siege.stranger()
@@ -121,7 +130,9 @@ struct HostilePeerTests {
         try await Siege.run(limits) { siege in
             let stranger = try await siege.securedStranger()
             try await stranger.write(frame(window, flags: syn, stream: 1))
-            while siege.count("streams refused", "negotiation timed out") == 0 { _ = try await stranger.read() }
+            while siege.count("streams refused", "negotiation timed out") == 0 {
+                _ = try await stranger.read()
+            }
             #expect(siege.host.status.connectionCount == 2)
         }
     }
@@ -142,8 +153,12 @@ struct HostilePeerTests {
             let stranger = try await siege.securedStranger()
             let names = ["/multistream/1.0.0", IdentifyMessage.pushProtocolID]
             let negotiation = names.flatMap { MultistreamMessage.encode($0) }
-            try await stranger.write(frame(data, flags: syn, stream: 1, body: negotiation + [0xff, 0xff, 0x7f]))
-            while siege.count("streams failed", IdentifyMessage.pushProtocolID) == 0 { _ = try await stranger.read() }
+            try await stranger.write(
+                frame(data, flags: syn, stream: 1, body: negotiation + [0xff, 0xff, 0x7f])
+            )
+            while siege.count("streams failed", IdentifyMessage.pushProtocolID) == 0 {
+                _ = try await stranger.read()
+            }
             #expect(siege.host.status.connectionCount == 2)
         }
     }
@@ -160,7 +175,10 @@ struct HostilePeerTests {
         }
     }
 
-    @Test("A flood of pings, resets or empty frames ends its connection, counted", arguments: ["pings", "resets", "empty frames"])
+    @Test(
+        "A flood of pings, resets or empty frames ends its connection, counted",
+        arguments: ["pings", "resets", "empty frames"]
+    )
     func flood(of kind: String) async throws {
         try await Siege.run { siege in
             let stranger = try await siege.securedStranger()
@@ -171,7 +189,8 @@ struct HostilePeerTests {
                     case "pings": return frame(ping, flags: syn, stream: 0, length: 7)
                     case "resets":
                         defer { number += 2 }
-                        return frame(window, flags: syn, stream: number) + frame(window, flags: rst, stream: number)
+                        return frame(window, flags: syn, stream: number)
+                            + frame(window, flags: rst, stream: number)
                     default: return frame(data, flags: number == 1 ? syn : 0, stream: 1)
                     }
                 }
