@@ -410,7 +410,7 @@ def wire(sizes):
         list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, env={**ENVIRONMENT, **exports}
     ).stdout
     for name, theirs, ours, ratios in map(json.loads, lines.splitlines()):
-        aim = {"memory of an idle connection": 0.5, "memory of an open stream": 0.25}.get(name, 1 / 1.5)
+        aim = {"memory of an idle connection": 0.5, "memory of an open stream": 0.25}.get(name, 0.67)
         report(Row(name, theirs, ours, statistics.median(ratios), min(ratios), max(ratios), 1, aim, ""))
     shutil.rmtree(scratch)
     if "256M" in sizes:
@@ -423,7 +423,9 @@ def fetch(size):
     touch(path)
     holder = Home("fetch-holder", path)
     blocks = SIZES[size] >> 18
-    empty = Home("fetch-empty", "/dev/null")
+    nothing = TMP / "nothing"
+    nothing.write_bytes(b"")
+    empty = Home("fetch-empty", nothing)
     ours, limits, ratios = [], [], []
     for round_number in range(-1, arguments.rounds or 3):
         limit, _, _ = execute([BIN / "fetch-limit", "chacha", "16", str(blocks), "verify"])
