@@ -54,7 +54,12 @@ extension FuzzBodies {
     /// A peer that says anything to either end of a Noise handshake.
     @Sendable public static func noiseHandshake(_ input: UnsafeRawBufferPointer) {
         for role in [NoiseRole.initiator, .responder] {
-            var handshake = NoiseHandshake(role: role, identity: identity, muxers: ["/yamux/1.0.0"], expectedPeer: nil)
+            var handshake = NoiseHandshake(
+                role: role,
+                identity: identity,
+                muxers: ["/yamux/1.0.0"],
+                expectedPeer: nil
+            )
             guard (try? handshake.start()) != nil else { continue }
             forEachPiece(input) { piece in
                 var rest = piece
