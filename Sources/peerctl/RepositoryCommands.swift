@@ -56,6 +56,13 @@ enum RepositoryCommands {
                 )
             }
             if !isJSON { for warning in report.warnings { call.streams.note(warning) } }
+            guard report.warnings.isEmpty else {
+                throw NodeError(
+                    .corrupt,
+                    "nothing was collected, as \(report.warnings.count) pinned DAGs lack a block or have a damaged one; "
+                        + "mend or unpin them first"
+                )
+            }
         }
     }
 

@@ -74,10 +74,11 @@ public final class MemoryBlockStore: BlockStore {
         let (report, gone) = try state.withLock { (state) throws(BlockStoreError) in
             let (kept, damagedPins) = try state.marked()
             let leased = try state.leased()
-            let gone = state.blocks.keys.filter { !kept.contains($0) && !leased.contains($0) }
             var report = GarbageReport()
             report.damagedPins = damagedPins
             report.markedBlockCount = kept.count
+            guard damagedPins.isEmpty else { return (report, [Multihash]()) }
+            let gone = state.blocks.keys.filter { !kept.contains($0) && !leased.contains($0) }
             report.removedBlockCount = gone.count
             report.removedByteCount = gone.reduce(0) { $0 + UInt64(state.remove($1)) }
             state.quarantine = []

@@ -9,6 +9,9 @@ import Multiformats
 /// - what a lease holds by its root is marked like what a pin keeps;
 /// - a pin or such a root set since the last look (their ids only grow) makes the transaction give way until it is marked, and a lease
 ///   ends in the same transaction that sets its pin, so there is no moment between the two.
+///
+/// Where a pin lacks an inner node, or has a damaged one, what that node kept cannot be told from garbage: nothing is
+/// swept, and the pin is reported.
 struct SQLiteCollector {
     private let store: SQLiteBlockStore
     private let marks: MarkSet
@@ -33,13 +36,15 @@ struct SQLiteCollector {
         var report = GarbageReport()
         do { report.markedBlockCount = try marks.count() } catch { throw core.fault(error) }
         var last: Int64 = 0
-        while last < horizon {
+        while last < horizon, damagedPins.isEmpty {
             let page = try core.page(after: last).filter { $0.id <= horizon }
             guard let end = page.last else { break }
             last = end.id
             try sweep(page, &report, removed: removed)
         }
-        _ = try core.writer.run { try $0.run("DELETE FROM quarantine") }
+        if damagedPins.isEmpty {
+            _ = try core.writer.run { try $0.run("DELETE FROM quarantine") }
+        }
         try core.returnFreePages()
         report.damagedPins = damagedPins
         return report
@@ -98,7 +103,7 @@ struct SQLiteCollector {
             do throws(BlockStoreError) {
                 stack += try children(marking: cid)
             } catch {
-                // The collection must go on, or one bad block would keep all garbage for ever.
+                // What lies below is not known, so nothing may be swept; the rest is marked to name every such pin.
                 guard error.isOfOneBlock else { throw error }
                 if damage == nil { damage = (cid, error.message) }
             }
@@ -153,7 +158,7 @@ struct SQLiteCollector {
         removed: (Multihash) -> Void
     ) throws(BlockStoreError) {
         var rest = page[...]
-        while !rest.isEmpty {
+        while !rest.isEmpty, damagedPins.isEmpty {
             let batch = try unmarked(rest.prefix(BlockWriter.removalBlockCount))
             guard let gone = try delete(batch.map(\.id)) else {
                 try markNewPins()

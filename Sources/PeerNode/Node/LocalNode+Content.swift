@@ -312,7 +312,7 @@ extension LocalNode {
                 removedCount: UInt64(report.removedBlockCount),
                 removedByteCount: report.removedByteCount,
                 warnings: report.damagedPins.map {
-                    "pin \($0.pin.name) keeps only a part of its DAG (\($0.reason)); add it again or unpin it"
+                    "pin \($0.pin.name) cannot be followed (\($0.reason)): add it again, fetch the block, or unpin it"
                 }
             )
         }
