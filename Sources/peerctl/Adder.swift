@@ -119,6 +119,8 @@ struct Adder: Sendable {
                 "\(path) is a device, socket or pipe; only files, directories and links can be added"
             )
         }
+        // Ctrl-C also ends the program that feeds a pipe: what came of it is not the whole.
+        if call.session.isInterrupted { throw NodeError(.cancelled, "interrupted") }
         report?(name.isEmpty && path == "-" ? added.cid.description : name, added, isRoot)
         return added
     }

@@ -33,7 +33,9 @@ enum Peerctl {
         }
     }
 
-    /// The words behind the command's name. Names in the store are UTF-8, so other words cannot be meant for it.
+    /// The words behind the command's name.
+    ///
+    /// Names in the store are UTF-8, so other words cannot be meant for it.
     private static func arguments() throws(UsageError) -> [String] {
         var arguments: [String] = []
         for index in 1..<max(Int(CommandLine.argc), 1) {

@@ -52,7 +52,7 @@ struct ResultReader: Sendable {
 
     /// Gives the merged parts to `sink`.
     ///
-    /// - Parameter rule: where keys end; `nil`: found from the lines, which are read once more for it.
+    /// `rule` says where keys end; `nil`: that is found from the lines, which are read once more for it.
     func merge(_ result: CID, _ rule: KeyRule?, into sink: @escaping ByteSink) async throws {
         let entries = try await node.list(ContentPath(root: result)).filter {
             $0.name.isEmpty || $0.name.hasPrefix("part-")

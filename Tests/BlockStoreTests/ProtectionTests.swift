@@ -133,7 +133,7 @@ import Testing
     @Test(.enabled(if: canMount))
     func addThatFillsTheDiskLeavesNothingAndHarmsNothing() throws {
         let folder = try ScratchFolder()
-        #expect(mount("tmpfs", folder.path, "tmpfs", 0, "size=32m") == 0)
+        #expect(mount("tmpfs", folder.path, "tmpfs", 0, "size=200m") == 0)
         defer { umount2(folder.path, Int32(MNT_DETACH)) }
         let store = try SQLiteBlockStore(path: folder.database)
         let first = try store.makeIngest()
@@ -142,7 +142,7 @@ import Testing
 
         let second = try store.makeIngest()
         let error = #expect(throws: BlockStoreError.self) {
-            let root = try addFile(2, 40 << 20, second)
+            let root = try addFile(2, 128 << 20, second)
             try second.pin("big", root, closing: true)
         }
         #expect(error?.code == .full)

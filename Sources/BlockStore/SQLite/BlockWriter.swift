@@ -6,8 +6,9 @@ import Multiformats
 struct BlockWriter {
     /// Blocks that one transaction removes at most.
     static let removalBlockCount = 256
-    /// Bytes of the disk that adding leaves free: removing blocks needs room in the log before it gives any back.
-    static let reservedDiskByteCount: UInt64 = 8 << 20
+    /// Bytes of the disk that adding leaves free: for the rest of its transaction, whose batches all see the same free
+    /// space, for copying the log (64 MiB) into the database, and for removing blocks, which needs the log first.
+    static let reservedDiskByteCount: UInt64 = 96 << 20
 
     private let connection: Connection
     private let core: SQLiteCore

@@ -44,7 +44,7 @@ package struct OptionTable: Sendable {
 
     /// Reads arguments.
     ///
-    /// - Parameter stopsAtOperand: leave the first operand and all behind it unread, in `rest`.
+    /// With `stopsAtOperand` the first operand and all behind it stay unread, in `rest`.
     package func parse(_ arguments: [String], stopsAtOperand: Bool = false) throws(UsageError)
         -> ParsedArguments
     {

@@ -104,7 +104,7 @@ extension JobService {
         queue.put(.cancelRemote(attempt.id.number, attempt.worker))
     }
 
-    /// - Parameter isRecorded: the output is here, where no other node's loss can take it.
+    /// An attempt is over; `isRecorded` when its output is here, where no other node's loss can take it.
     func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
         guard let attempt = running.removeValue(forKey: id)?.attempt else { return }
         let job = active[attempt.job]

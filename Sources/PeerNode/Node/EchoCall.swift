@@ -46,7 +46,10 @@ struct EchoCall {
             while !rest.isEmpty {
                 let piece = EchoCall.expected(at: received, atMost: UInt64(rest.count))
                 guard rest.prefix(piece.count) == piece else {
-                    throw NodeError(.damagedInput, "the echo differs within \(piece.count) bytes from byte \(received)")
+                    throw NodeError(
+                        .damagedInput,
+                        "the echo differs within \(piece.count) bytes from byte \(received)"
+                    )
                 }
                 received += UInt64(piece.count)
                 rest = rest.dropFirst(piece.count)

@@ -261,7 +261,9 @@ extension LocalNode {
     /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
-            let names = try LocalNode.userPins(store).filter { $0.root.multihash == cid.multihash }.map(\.name)
+            let names = try LocalNode.userPins(store).filter { $0.root.multihash == cid.multihash }.map(
+                \.name
+            )
             guard !names.isEmpty else {
                 throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
             }

@@ -20,7 +20,11 @@ final class NodeNetwork: Sendable {
 
     /// Puts the parts together; nothing is opened yet.
     ///
-    /// - Parameter makeService: the job service of the node, over the exchange.
+    /// - Parameters:
+    ///   - options: addresses, key of the network, log.
+    ///   - home: where the node's key and table of peers are.
+    ///   - store: the node's blocks.
+    ///   - makeService: the job service of the node, over the exchange.
     /// - Throws: `NodeError` for a malformed address or swarm key.
     init(
         _ options: NetworkOptions,
