@@ -76,7 +76,10 @@ let package = Package(
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests(
             "BlockStoreTests",
-            ["BlockStore", "CSodium", "Database", "Multiformats", "PeerCrypto", "PeerTestKit", "CrashWorker"],
+            [
+                "BlockStore", "CSodium", "Database", "Multiformats", "PeerCrypto", "PeerTestKit",
+                "CrashWorker",
+            ],
             exclude: ["Vectors"]
         ),
         // Killed in the middle of its work by the crash tests of the block store.
@@ -95,7 +98,10 @@ let package = Package(
         tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
         tests(
             "PeerNodeTests",
-            ["PeerNode", "BlockStore", "Engines", "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "PeerTestKit"]
+            [
+                "PeerNode", "BlockStore", "Engines", "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto",
+                "PeerTestKit",
+            ]
         ),
         tests("SourceTests", []),
         tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),

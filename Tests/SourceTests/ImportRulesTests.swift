@@ -41,8 +41,10 @@ struct ImportRulesTests {
         let swift = files.filter { $0.hasSuffix(".swift") }
         return try swift.flatMap { file in
             let text = try String(contentsOf: folder.appending(path: file), encoding: .utf8)
-            return text.matches(of: /(?m)^(?:@\w+ )?(?:public |package |internal )?import (?:struct |enum |class )?(\w+)/)
-                .map { ("\(target)/\(file)", String($0.output.1)) }
+            return text.matches(
+                of: /(?m)^(?:@\w+ )?(?:public |package |internal )?import (?:struct |enum |class )?(\w+)/
+            )
+            .map { ("\(target)/\(file)", String($0.output.1)) }
         }
     }
 }

@@ -1,6 +1,7 @@
-@testable import MRProtocol
 import Multiformats
 import Testing
+
+@testable import MRProtocol
 
 @Suite("Coordinator")
 struct JobCoordinatorTests {
