@@ -8,7 +8,7 @@ final class Session: Sendable {
     /// Seconds of waiting after which it is said what for.
     static let noticeSeconds = 2
     /// Milliseconds between looks at what is waited for.
-    static let tickMilliseconds: Int64 = 200
+    static let tickMilliseconds = 200
     /// Longest wait for tidying up after Ctrl-C, in seconds.
     static let graceSeconds = 5
 
@@ -74,6 +74,15 @@ final class Session: Sendable {
         state.withLock {
             $0.deadline = Session.monotonic() + milliseconds; $0.timeout = text
         }
+        wake(inMilliseconds: max(milliseconds, 1))
+    }
+
+    /// Has the kernel end the wait of `watch` when the deadline is there.
+    private func wake(inMilliseconds milliseconds: Int64) {
+        var timer = itimerval()
+        timer.it_value.tv_sec = Int(milliseconds / 1000)
+        timer.it_value.tv_usec = Int(milliseconds % 1000) * 1000
+        setitimer(Int32(bitPattern: ITIMER_REAL.rawValue), &timer, nil)
     }
 
     // MARK: The main thread
@@ -89,17 +98,11 @@ final class Session: Sendable {
     func watch() -> Never {
         var signals = Session.watched
         while true {
-            var pause = timespec(tv_sec: 0, tv_nsec: Int(pauseMilliseconds) * 1_000_000)
+            var pause = timespec(tv_sec: 0, tv_nsec: Session.tickMilliseconds * 1_000_000)
             let received = sigtimedwait(&signals, nil, &pause)
             if received == SIGINT || received == SIGTERM { interrupt(received) }
             tick()
         }
-    }
-
-    /// How long to sleep: until the deadline, if that is near.
-    private var pauseMilliseconds: Int64 {
-        let left = state.withLock { $0.deadline }.map { max($0 - Session.monotonic(), 1) }
-        return min(left ?? Session.tickMilliseconds, Session.tickMilliseconds)
     }
 
     private static var watched: sigset_t {
@@ -107,6 +110,7 @@ final class Session: Sendable {
         sigemptyset(&signals)
         sigaddset(&signals, SIGINT)
         sigaddset(&signals, SIGTERM)
+        sigaddset(&signals, SIGALRM)
         return signals
     }
 
