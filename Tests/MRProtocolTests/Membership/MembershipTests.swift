@@ -189,4 +189,54 @@ struct MembershipTests {
         #expect(node.members.count == MembershipSettings.maxMemberCount)
         #expect(node.counters.full == 10)
     }
+
+    /// The call among actions, if there is one.
+    private static func call(in actions: [Membership.Action]) -> (number: UInt64, message: GossipMessage)? {
+        for case .call(let number, _, _, let message) in actions { return (number, message) }
+        return nil
+    }
+
+    @Test(
+        "a call shows its summary; a pull follows a different one, and is answered with what was missing alone"
+    )
+    func pull() throws {
+        var (server, client) = (Self.node(knowing: 1...20), Self.node(knowing: 1...17))
+        var random = SeededRandom(seed: 1)
+        let peer = Self.record(1).record.peer
+        let greeting = try #require(Self.call(in: client.greet(peer, now: .zero, random: &random)))
+        #expect(greeting.message.marks.isEmpty && greeting.message.summary.count == 64)
+        let first = server.received(greeting.message, from: peer, id: 1, now: .zero, random: &random)
+        guard case .answer(1, let summary) = first.last else {
+            Issue.record("no answer")
+            return
+        }
+        let follow = client.answered(greeting.number, summary, now: .zero, random: &random)
+        let pull = try #require(Self.call(in: follow))
+        let second = server.received(pull.message, from: peer, id: 2, now: .zero, random: &random)
+        guard case .answer(2, let answer) = second.last else {
+            Issue.record("no answer to the pull")
+            return
+        }
+        #expect(Set(answer.records) == Set((18...20).map { Self.record($0).envelope.bytes }))
+        #expect(Self.call(in: client.answered(pull.number, answer, now: .zero, random: &random)) == nil)
+        #expect(client.livingCount == 20)
+        let again = try #require(Self.call(in: client.greet(peer, now: .zero, random: &random)))
+        #expect(again.message.summary == answer.summary)
+    }
+
+    @Test("a period's pulls are answered within a budget, and behind it with a few records each")
+    func pullBudget() {
+        var server = Self.node(knowing: 1...255)
+        var random = SeededRandom(seed: 1)
+        var request = GossipMessage()
+        request.wantedBuckets = .max
+        let sizes = (UInt64(0)..<30).map { id in
+            let actions = server.received(request, from: server.own, id: id, now: .zero, random: &random)
+            guard case .answer(_, let answer) = actions.last else { return 0 }
+            return answer.records.reduce(0) { $0 + $1.count }
+        }
+        #expect(sizes[0] > 30_000 && sizes[0] < 34_000)
+        #expect(sizes[29] > 0 && sizes[29] < 1500)
+        #expect(sizes.reduce(0, +) < 330_000)
+    }
 }
