@@ -474,7 +474,7 @@ package struct Membership: Sendable {
         return actions
     }
 
-    /// - Parameter isNews: whether others are told; what came by a pull was news before, and others pull it too.
+    // News is passed on; what came by a pull was news before, and others pull it too.
     private mutating func take(record bytes: [UInt8], isNews: Bool, now: Duration) -> [Action] {
         guard bytes.count <= MembershipSettings.maxRecordByteCount else {
             counters.oversized += 1

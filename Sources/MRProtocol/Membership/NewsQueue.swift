@@ -46,6 +46,7 @@ struct NewsQueue: Sendable {
     ///   - peer: whose own record is not told.
     ///   - records: whether to tell records at all; suspicions are told in any case.
     ///   - size: length of a peer's record in bytes; `nil` when it is gone.
+    /// - Returns: the items, which count as told.
     mutating func take(for peer: PeerID, records: Bool, size: (PeerID) -> Int?) -> [Item] {
         var taken: [Item] = []
         var later: [Item] = []

@@ -123,6 +123,10 @@ package struct MembershipSimulation: Sendable {
         while let event = clock.next(before: end) { handle(event) }
     }
 
+    private func needsBootstrap(_ number: Int) -> Bool {
+        nodes[number].livingCount == 0 || nodes[number].member(peers[0]) == nil
+    }
+
     private mutating func handle(_ event: Event) {
         switch event {
         case .tick(let number, let start):
@@ -130,8 +134,8 @@ package struct MembershipSimulation: Sendable {
             if lastTick[number] == nil, number != 0 {
                 perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
             }
-            // A node whose bootstrap call was lost asks again, as a driver's bootstrap schedule does.
-            if number != 0, nodes[number].livingCount == 0, let last = lastTick[number],
+            // A node that has not met its bootstrap peer, or is alone, asks again, as a driver does.
+            if number != 0, needsBootstrap(number), let last = lastTick[number],
                 now - last > .seconds(1)
             {
                 perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)

@@ -30,11 +30,27 @@ struct MembershipFaultTests {
         simulation.network.groups = [:]
         let calm = simulation.run(for: .seconds(300)) { $0.isKnowledgeExact }
         #expect(calm != nil, "seed \(seed): views differ from the truth 300 rounds after the last fault")
+        if calm == nil { Self.printDifferences(simulation) }
         check(simulation, &oldest, "seed \(seed), at the end")
         if environment["FAULT_NODES"] != nil, let calm {
             print(
                 "faults | \(nodeCount) nodes | seed \(seed) | rounds to the truth | \(calm / .seconds(1)) |"
             )
+        }
+    }
+
+    private static func printDifferences(_ simulation: MembershipSimulation) {
+        let crashed = simulation.network.crashed
+        for (number, node) in simulation.nodes.enumerated() where !crashed.contains(number) {
+            for (other, peer) in simulation.peers.enumerated() where other != number {
+                let member = node.member(peer)
+                if (member?.state == .alive) == crashed.contains(other) {
+                    let state = member.map { "\($0.state) \($0.record.sequence)" } ?? "unknown"
+                    print(
+                        "faults | \(number) sees \(other) as \(state) of \(simulation.sequence(of: peer)) at \(simulation.now)"
+                    )
+                }
+            }
         }
     }
 
