@@ -6,7 +6,7 @@ package import Multiformats
 /// suspected refutes by signing a record with a higher one, so nobody can declare another alive, and a node that comes
 /// back with a new address is taken in at once. News (records, suspicions) is repeated to random members a few times;
 /// whatever is missed, or was there before a member joined, is found by comparing summaries, 64 numbers in every message,
-/// and pulled: who lacks something sends the marks of what it has, and is sent exactly the rest.
+/// and pulled: who lacks something sends its own record and the marks of what it has, and is sent exactly the rest.
 ///
 ///     alive ──(probe failed, or told so)──► suspect ──(timeout)──► dead ──(retention)──► forgotten
 ///       ▲                                      │                     │
@@ -447,8 +447,11 @@ package struct Membership: Sendable {
         return call(peer, for: .pull, wanted: wanted, now: now)
     }
 
+    /// Asks for what we lack, and introduces us: our record was news for a few messages only, and when those were lost
+    /// the peer would never hear of us, for it cannot call somebody it does not know.
     private func pullMessage(wanted: UInt64) -> GossipMessage {
         var message = GossipMessage()
+        message.records = [ownEnvelope]
         message.wantedBuckets = wanted
         message.marks = (CollectionOfOne(ownEntry) + table.living).compactMap { entry in
             wanted >> UInt64(entry.bucket) & 1 == 1 ? entry.mark : nil

@@ -23,7 +23,9 @@ package struct MembershipSimulation: Sendable {
     private let numbers: [PeerID: Int]
     private var incoming: [(caller: Int, start: Int, call: UInt64)] = []
     private let settings: MembershipSettings
-    private var lastTick: [Duration?]
+    /// When each node greets the bootstrap node next if it does not see it alive, and how long it waits after that.
+    private var nextBootstraps: [Duration]
+    private var bootstrapDelays: [Duration]
     private var ports: [UInt16]
     /// How often each node was started: what was meant for an earlier run is lost.
     private var starts: [Int]
@@ -32,6 +34,9 @@ package struct MembershipSimulation: Sendable {
 
     package var now: Duration { clock.now }
 
+    /// The waits of the driver's `BootstrapSchedule`, without its jitter.
+    private static let firstBootstrapDelay: Duration = .seconds(1)
+    private static let maxBootstrapDelay: Duration = .seconds(60)
     /// Nanoseconds since 1970 at time zero.
     private static let unixOrigin: UInt64 = 1_700_000_000_000_000_000
 
@@ -48,7 +53,8 @@ package struct MembershipSimulation: Sendable {
         peers = keys.map(PeerID.init)
         numbers = Dictionary(uniqueKeysWithValues: zip(peers, 0...))
         sentByteCounts = Array(repeating: 0, count: nodeCount)
-        lastTick = Array(repeating: nil, count: nodeCount)
+        nextBootstraps = Array(repeating: .zero, count: nodeCount)
+        bootstrapDelays = Array(repeating: Self.firstBootstrapDelay, count: nodeCount)
         ports = Array(repeating: 4001, count: nodeCount)
         starts = Array(repeating: 0, count: nodeCount)
         newest = Array(repeating: Self.unixOrigin, count: nodeCount)
@@ -100,7 +106,8 @@ package struct MembershipSimulation: Sendable {
         let elapsed = UInt64(clock.now.components.seconds) * 1_000_000_000
         newest[number] = max(newest[number] + 1, Self.unixOrigin + elapsed)
         nodes[number] = makeNode(number, sequence: newest[number])
-        lastTick[number] = nil
+        nextBootstraps[number] = clock.now
+        bootstrapDelays[number] = Self.firstBootstrapDelay
         start(number)
     }
 
@@ -123,25 +130,26 @@ package struct MembershipSimulation: Sendable {
         while let event = clock.next(before: end) { handle(event) }
     }
 
-    private func needsBootstrap(_ number: Int) -> Bool {
-        nodes[number].livingCount == 0 || nodes[number].member(peers[0]) == nil
+    /// Greets the bootstrap node, as a driver does for as long as it is not alive there: first after a second, then at
+    /// waits that double up to a minute.
+    private mutating func bootstrap(_ number: Int) {
+        guard number != 0 else { return }
+        guard nodes[number].member(peers[0])?.state != .alive else {
+            bootstrapDelays[number] = Self.firstBootstrapDelay
+            nextBootstraps[number] = now + Self.firstBootstrapDelay
+            return
+        }
+        guard nextBootstraps[number] <= now else { return }
+        perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
+        nextBootstraps[number] = now + bootstrapDelays[number]
+        bootstrapDelays[number] = min(bootstrapDelays[number] * 2, Self.maxBootstrapDelay)
     }
 
     private mutating func handle(_ event: Event) {
         switch event {
         case .tick(let number, let start):
             guard !network.crashed.contains(number), start == starts[number] else { return }
-            if lastTick[number] == nil, number != 0 {
-                perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
-            }
-            // A node that has not met its bootstrap peer, or is alone, asks again, as a driver does.
-            if number != 0, needsBootstrap(number), let last = lastTick[number],
-                now - last > .seconds(1)
-            {
-                perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
-                lastTick[number] = now
-            }
-            if lastTick[number] == nil { lastTick[number] = now }
+            bootstrap(number)
             perform(nodes[number].deadlineReached(now: now, random: &random), by: number)
             clock.schedule(
                 .tick(node: number, start: starts[number]),

@@ -5,9 +5,11 @@ import PeerTestKit
 import Testing
 
 private let environment = ProcessInfo.processInfo.environment
-/// `FAULT_NODES` and `FAULT_SEEDS` make the runs larger and more.
-private let nodeCount = environment["FAULT_NODES"].flatMap(Int.init) ?? 12
-private let seedCount = environment["FAULT_SEEDS"].flatMap(UInt64.init) ?? 3
+/// `FAULT_NODES` and `FAULT_SEEDS` (1 … that many) make the runs larger and more.
+private let nodeCount = environment["FAULT_NODES"].flatMap(Int.init) ?? 30
+/// Seeds 11 and 28 lost every message in which some newcomer introduced itself.
+private let seeds =
+    environment["FAULT_SEEDS"].flatMap(UInt64.init).map { Array(1...max($0, 1)) } ?? [1, 2, 3, 4, 11, 28]
 
 @Suite("Membership under random faults", .serialized)
 struct MembershipFaultTests {
@@ -15,7 +17,7 @@ struct MembershipFaultTests {
 
     @Test(
         "loss, partitions, crashes and restarts leave the invariants whole, and no live node dead for ever",
-        arguments: 1...seedCount
+        arguments: seeds
     )
     func storm(seed: UInt64) throws {
         var simulation = MembershipSimulation(nodeCount: nodeCount, seed: seed)
@@ -30,27 +32,11 @@ struct MembershipFaultTests {
         simulation.network.groups = [:]
         let calm = simulation.run(for: .seconds(300)) { $0.isKnowledgeExact }
         #expect(calm != nil, "seed \(seed): views differ from the truth 300 rounds after the last fault")
-        if calm == nil { Self.printDifferences(simulation) }
         check(simulation, &oldest, "seed \(seed), at the end")
         if environment["FAULT_NODES"] != nil, let calm {
             print(
                 "faults | \(nodeCount) nodes | seed \(seed) | rounds to the truth | \(calm / .seconds(1)) |"
             )
-        }
-    }
-
-    private static func printDifferences(_ simulation: MembershipSimulation) {
-        let crashed = simulation.network.crashed
-        for (number, node) in simulation.nodes.enumerated() where !crashed.contains(number) {
-            for (other, peer) in simulation.peers.enumerated() where other != number {
-                let member = node.member(peer)
-                if (member?.state == .alive) == crashed.contains(other) {
-                    let state = member.map { "\($0.state) \($0.record.sequence)" } ?? "unknown"
-                    print(
-                        "faults | \(number) sees \(other) as \(state) of \(simulation.sequence(of: peer)) at \(simulation.now)"
-                    )
-                }
-            }
         }
     }
 

@@ -71,6 +71,40 @@ struct MembershipTests {
         )
     }
 
+    @Test("who pulls introduces itself, also when its record is no news any more")
+    func introduction() throws {
+        var random = SeededRandom(seed: 1)
+        var node = Self.node(knowing: 1...1)
+        let peer = Self.record(1).record.peer
+        let stranger = Self.node(knowing: 2...2)
+        var other = Self.gossip()
+        other.summary = try #require(Self.firstCall(of: stranger)).summary
+        // The news of our own record goes out in calls that are never answered.
+        for second in 0..<20 {
+            _ = node.deadlineReached(now: .seconds(second), random: &random)
+        }
+        let greeting = node.greet(peer, now: .seconds(20), random: &random)
+        guard case .call(let number, _, _, let message) = greeting.first else {
+            Issue.record("no greeting")
+            return
+        }
+        #expect(message.records.isEmpty)
+        let actions = node.answered(number, other, now: .seconds(20), random: &random)
+        let pulls = actions.compactMap { action in
+            if case .call(_, _, _, let pull) = action, pull.wantedBuckets != 0 { pull } else { nil }
+        }
+        #expect(pulls.map(\.records) == [[Self.record(0).envelope.bytes]])
+    }
+
+    private static func firstCall(of node: Membership) -> GossipMessage? {
+        var node = node
+        var random = SeededRandom(seed: 1)
+        for case .call(_, _, _, let message) in node.deadlineReached(now: .zero, random: &random) {
+            return message
+        }
+        return nil
+    }
+
     @Test("a suspicion of ourselves asks for a newer record, one of an older record does not")
     func refutation() {
         var node = Self.node()
