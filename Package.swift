@@ -34,6 +34,8 @@ let package = Package(
     products: [
         .executable(name: "peernode", targets: ["PeerNodeDaemon"]),
         .executable(name: "peerctl", targets: ["peerctl"]),
+        // For the nested package Fuzz.
+        .library(name: "PeerTestKit", targets: ["PeerTestKit"]),
     ],
     targets: [
         // System libraries: a module map and a shim header each.
@@ -50,28 +52,26 @@ let package = Package(
         library("Multiformats", ["PeerCrypto"]),
         library("LibP2P", ["Multiformats", "PeerCrypto"]),
         library("MRProtocol", ["Multiformats", "PeerCrypto"]),
-        library("NodeCore", ["LibP2P", "MRProtocol", "Multiformats"]),
 
         // Storage and user functions.
         library("Database", ["CSQLite"]),
         library("BlockStore", ["Database", "Multiformats", "PeerCrypto"]),
-        library("Engines", ["MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2"]),
+        library("Engines", ["MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2", "CLinux"]),
 
         // Drivers: the only target with network I/O and tasks.
         library(
             "PeerNode",
             [
-                "NodeCore", "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "BlockStore", "Database", "Engines",
+                "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "BlockStore", "Database", "Engines",
                 "CLinux", "CWebSockets", "CJansson",
             ]
         ),
         executable("PeerNodeDaemon", ["PeerNode", "CLinux"]),
         executable("peerctl", ["PeerNode", "Engines", "Multiformats", "MRProtocol", "CLinux"]),
-        executable("PeerHostFixture", ["PeerNode", "LibP2P", "Multiformats", "PeerCrypto"]),
 
         library(
             "PeerTestKit",
-            ["NodeCore", "LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto", "Engines"]
+            ["LibP2P", "MRProtocol", "Multiformats", "BlockStore", "PeerCrypto", "Engines"]
         ),
         tests("MultiformatsTests", ["Multiformats", "PeerCrypto", "PeerTestKit"], exclude: ["Vectors"]),
         tests(

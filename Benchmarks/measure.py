@@ -131,10 +131,9 @@ class Home:
         return done.stdout
 
     def reset(self):
-        for line in self.ctl("pin", "ls", "--names").splitlines():
-            cid, _, *name = line.split()
-            if name != ["input"]:
-                self.ctl("pin", "rm", *([f"--pin-name={name[0]}"] if name else []), cid)
+        pins = [line.split() for line in self.ctl("pin", "ls", "--names").splitlines()]
+        for cid in {cid for cid, _, *name in pins if not (name and name[0].startswith("input"))}:
+            self.ctl("pin", "rm", cid)
         self.ctl("repo", "gc", "-q")
 
     def run(self, *words):
@@ -321,7 +320,136 @@ def daemon(sizes):
         home.remove()
 
 
-SUITES = {"one-machine": one_machine}
+class Cluster:
+    """Nodes joined through one bootstrap address, each on a home of its own, for as long as the block lasts."""
+
+    def __init__(self, homes):
+        self.homes, self.daemons = homes, []
+
+    def __enter__(self):
+        for home in self.homes:
+            flags = ["--bootstrap", self.daemons[0].lines[0].split()[1]] if self.daemons else []
+            self.daemons.append(Daemon(home, *flags).__enter__())
+        for _ in range(300):
+            if all(self.workers(home) == len(self.homes) - 1 for home in self.homes):
+                return self
+            time.sleep(0.1)
+        raise SystemExit("bench: the nodes did not find each other")
+
+    @staticmethod
+    def workers(home):
+        peers = json.loads(home.ctl("--json", "peers"))["peers"]
+        return sum(peer["state"] == "connected" and bool(peer["slots"]) for peer in peers)
+
+    def __exit__(self, *_):
+        for daemon in self.daemons:
+            daemon.__exit__()
+
+
+def cluster(sizes):
+    """Rows of three nodes on this machine, against embedded runs of the same job."""
+    for size in [size for size in ("1K", "256M") if size in sizes]:
+        path = corpus(size)
+        touch(path)
+        embedded = Home(f"embedded-{size}", path)
+        if size == "256M":
+            third = SIZES[size] // 3 + 1
+            parts = []
+            for index in range(3):
+                part = TMP / f"part-{index}"
+                with open(path, "rb") as source, open(part, "wb") as out:
+                    source.seek(index * third)
+                    out.write(source.read(third))
+                parts.append(part)
+            spread = [Home(f"spread-{index}", part) for index, part in enumerate(parts)]
+            whole = Home("whole", parts[0])
+            cids = [home.cid for home in spread]
+            for index, part in enumerate(parts):
+                whole.ctl("add", "-Q", "--pin-name", f"input-{index}", part)
+            ours = [PEERCTL, "--home", spread[0].path, "-q", "run", "--no-cache", "--map", "wc", "--reduces", "4", *cids]
+            alone = [PEERCTL, "--home", whole.path, *ours[3:]]
+
+            def between():
+                for home in (*spread, whole):
+                    home.reset()
+
+            with Cluster(spread):
+                paired("wc 256M, 3 nodes, blocks spread / embedded", size, alone, ours, 1.5, 1.15, between)
+            for home in (*spread, whole):
+                home.remove()
+        nothing = TMP / "nothing"
+        nothing.touch()
+        empty = [Home(f"empty-{index}", nothing) for index in range(2)]
+        holder = Home("holder", path)
+        nodes = [empty[0], holder, empty[1]]
+        ours = [PEERCTL, "--home", empty[0].path, *holder.run("--map", "wc")[3:]]
+        must, aim = (2.5, 1.8) if size == "256M" else (3, 2)
+        what = f"wc {size}, 3 nodes, blocks on one that is not the master / embedded"
+
+        def between():
+            for home in (*nodes, embedded):
+                home.reset()
+
+        with Cluster(nodes):
+            if size == "1K":
+                local = [*holder.run("--map", "wc")]
+                paired("wc 1K, 3 nodes, blocks on the master / embedded", size, embedded.run("--map", "wc"), local, 3, 2, between)
+            paired(what, size, embedded.run("--map", "wc"), ours, must, aim, between)
+        for home in (*nodes, embedded):
+            home.remove()
+
+
+def wire(sizes):
+    """Rows of the network: go-libp2p against ours as server of the same client, and blocks from node to node."""
+    setup = subprocess.run([HERE.parent / "Tests/Interop/setup.sh"], check=True, capture_output=True, text=True).stdout
+    exports = dict(word.split("=", 1) for word in setup.replace("export ", "").split())
+    scratch = TMP / "wire"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    command = [exports["INTEROP_PYTHON"], HERE / "wire.py", RELEASE, scratch, "1024", str(arguments.rounds or 3)]
+    lines = subprocess.run(
+        list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, env={**ENVIRONMENT, **exports}
+    ).stdout
+    for name, theirs, ours, ratios in map(json.loads, lines.splitlines()):
+        aim = {"memory of an idle connection": 0.5, "memory of an open stream": 0.25}.get(name, 0.67)
+        report(Row(name, theirs, ours, statistics.median(ratios), min(ratios), max(ratios), 1, aim, ""))
+    shutil.rmtree(scratch)
+    if "256M" in sizes:
+        fetch("256M")
+
+
+def fetch(size):
+    """A file from another node by bitswap, verified and stored, against the limits of fetching and of adding."""
+    path = corpus(size)
+    touch(path)
+    holder = Home("fetch-holder", path)
+    blocks = SIZES[size] >> 18
+    nothing = TMP / "nothing"
+    nothing.write_bytes(b"")
+    empty = Home("fetch-empty", nothing)
+    ours, limits, ratios = [], [], []
+    for round_number in range(-1, arguments.rounds or 3):
+        limit, _, _ = execute([BIN / "fetch-limit", "chacha", "16", str(blocks), "verify"])
+        (TMP / "limit.db").unlink(missing_ok=True)
+        adding, _, _ = execute([BIN / "add-limit", "db", path, TMP / "limit.db"])
+        with Daemon(holder) as source, Daemon(empty):
+            address = next(line.split()[1] for line in source.lines if line.startswith("listening "))
+            empty.ctl("connect", address)
+            wall, _, _ = execute([PEERCTL, "--home", empty.path, "-q", "pin", "add", holder.cid])
+            empty.ctl("pin", "rm", holder.cid)
+        empty.reset()
+        if round_number >= 0:
+            ours.append(wall)
+            limits.append(limit + adding)
+            ratios.append(wall / (limit + adding))
+    median = statistics.median
+    report(Row(f"fetch {size} by bitswap / limits of fetching and adding", seconds(median(limits)), seconds(median(ours)),
+               median(ratios), min(ratios), max(ratios), 2.5, 1.5, ""))
+    for home in (holder, empty):
+        home.remove()
+
+
+SUITES = {"one-machine": one_machine, "cluster": cluster, "wire": wire}
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--rows", default=",".join(SUITES), help="which suites, by commas")
 parser.add_argument("--sizes", default="1K,581K,32M,256M,1G")

@@ -31,9 +31,11 @@ public protocol BlockStore: Sendable {
 
     /// Removes every block that no pin and no lease protects, in short steps beside running reads and writes.
     ///
+    /// A pinned DAG with a missing, corrupt or unreadable node keeps what its other nodes reach; the report names it.
+    ///
     /// - Parameter removed: called for each removed block.
-    /// - Throws: `.notFound`, `.corrupt` or `.badNode` when a pinned DAG cannot be walked: then what it protects is
-    ///   unknown, and nothing is removed.
+    /// - Returns: what went, and which pins are damaged.
+    /// - Throws: `.io`, `.busy`, `.damagedStore`; what was removed before stays removed.
     func collectGarbage(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport
 
     /// Removes one block.
@@ -98,6 +100,25 @@ public struct GarbageReport: Hashable, Sendable {
     public var removedByteCount: UInt64 = 0
     /// Blocks that pins reach.
     public var markedBlockCount = 0
+    /// Pins whose DAG has a node that cannot be read: what only that node linked to is not kept.
+    public var damagedPins: [DamagedPin] = []
+}
+
+/// A pin whose DAG could not be walked to its end.
+public struct DamagedPin: Hashable, Sendable {
+    /// The pin.
+    public var pin: Pin
+    /// The first node that could not be read; there may be more.
+    public var node: CID
+    /// Why not; one line.
+    public var reason: String
+
+    /// Describes a damaged pin.
+    public init(pin: Pin, node: CID, reason: String) {
+        self.pin = pin
+        self.node = node
+        self.reason = reason
+    }
 }
 
 /// Figures of a store.

@@ -93,6 +93,9 @@ public struct BlockStoreError: Error, Sendable, CustomStringConvertible {
 }
 
 extension BlockStoreError {
+    /// The failure is one of a single block: others can still be read.
+    var isOfOneBlock: Bool { [.notFound, .corrupt, .badNode, .unsupported].contains(code) }
+
     static func notFound(_ cid: CID) -> BlockStoreError {
         BlockStoreError(.notFound, "block \(cid) is not in the store", cid: cid)
     }

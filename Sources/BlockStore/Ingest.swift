@@ -95,6 +95,18 @@ public final class Ingest: Sendable {
         return missing.map { real[$0] }
     }
 
+    /// Keeps everything that some roots reach until the lease ends: what is here and what comes later.
+    ///
+    /// One short transaction however large the DAGs are, for the collector walks them as it walks pins. Blocks may be
+    /// missing; those are not kept from being missing.
+    ///
+    /// - Parameter roots: such as the inputs of a job.
+    /// - Throws: what an earlier put failed with.
+    public func hold(_ roots: [CID]) throws(BlockStoreError) {
+        try writeStaged()
+        if !roots.isEmpty { try backend.hold(roots) }
+    }
+
     /// Waits until everything put so far is committed and visible to readers.
     ///
     /// - Parameter durable: also until it survives a power failure.
@@ -191,6 +203,8 @@ package protocol IngestBackend: AnyObject, Sendable {
     func write(_ batch: [StagedBlock]) throws(BlockStoreError)
     /// Gives the index of the first one that is not there.
     func protect(_ multihashes: [Multihash]) throws(BlockStoreError) -> Int?
+    /// Keeps what the roots reach, and takes from other leases the right to remove blocks that only they put.
+    func hold(_ roots: [CID]) throws(BlockStoreError)
     func finish(_ end: IngestEnd) throws(BlockStoreError)
     func abandon() throws(BlockStoreError)
 }
@@ -199,6 +213,7 @@ package protocol IngestBackend: AnyObject, Sendable {
 private final class DiscardingBackend: IngestBackend {
     func write(_ batch: [StagedBlock]) {}
     func protect(_ multihashes: [Multihash]) -> Int? { nil }
+    func hold(_ roots: [CID]) {}
     func finish(_ end: IngestEnd) {}
     func abandon() {}
 }

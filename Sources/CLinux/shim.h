@@ -13,3 +13,6 @@ extern int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict l
 
 // Read here because whichever C module is loaded first claims the fields of this struct in Swift.
 static inline int socket_address_family(const struct sockaddr *address) { return address->sa_family; }
+
+// Brings a line into the cache; the address need not be valid.
+static inline void prefetch_for_reading(const void *address) { __builtin_prefetch(address, 0, 3); }

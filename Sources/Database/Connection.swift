@@ -1,4 +1,5 @@
 internal import CSQLite
+internal import Glibc
 
 /// One connection to a SQLite file, with its prepared statements kept.
 ///
@@ -36,6 +37,9 @@ public final class Connection: @unchecked Sendable {
             case .readWrite: SQLITE_OPEN_READWRITE
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             }
+        // What a node stores is its user's alone; SQLite gives its other files the mode of this one. Made without
+        // opening it: closing a descriptor would drop the locks that another connection of the process holds.
+        if mode == .create, path != ":memory:" { mknod(path, S_IFREG | 0o600, 0) }
         let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
         guard code == SQLITE_OK, let opened else {
             let error = Self.error(code, opened, nil)

@@ -58,6 +58,7 @@ struct Adder: Sendable {
         }
     }
 
+    /// What is below a root is reported as it is added; the roots when they are on the disk.
     private func add(_ paths: [String], _ session: AddSession) async throws -> [NewEntry] {
         progress.total = progress.isShown ? paths.reduce(0) { $0 + FileTree.byteCount($1, takesHidden) } : 0
         var roots: [NewEntry] = []
@@ -66,9 +67,12 @@ struct Adder: Sendable {
             let added = try await addItem(path, name: name, isRoot: true, session)
             roots.append(NewEntry(name: name.isEmpty ? added.cid.description : name, node: added))
         }
+        var reported = zip(paths, roots).map { path, root in
+            (name: path == "-" ? root.node.cid.description : root.name, node: root.node)
+        }
         if call.arguments.flag("wrap-with-directory") {
             let wrapper = try await node.addDirectory(roots, in: session)
-            report?("", wrapper, true)
+            reported.append((name: "", node: wrapper))
             roots = [NewEntry(name: "", node: wrapper)]
         }
         let isPinned = call.arguments.flag("pin", default: true)
@@ -78,6 +82,7 @@ struct Adder: Sendable {
         }
         try await node.finishAdd(session, pins: isPinned ? pins : [])
         progress.clear()
+        for root in reported { report?(root.name, root.node, true) }
         if report != nil, call.isQuiet, !call.wantsJSON,
             call.arguments.flag("quieter") || roots.first?.name == "",
             let last = roots.last
@@ -119,7 +124,9 @@ struct Adder: Sendable {
                 "\(path) is a device, socket or pipe; only files, directories and links can be added"
             )
         }
-        report?(name.isEmpty && path == "-" ? added.cid.description : name, added, isRoot)
+        // Ctrl-C also ends the program that feeds a pipe: what came of it is not the whole.
+        if call.session.isInterrupted { throw NodeError(.cancelled, "interrupted") }
+        if !isRoot { report?(name, added, false) }
         return added
     }
 

@@ -17,8 +17,16 @@ enum DiagnosticCommands {
         let size = try call.size("size") ?? 1 << 20
         let halfCloses = call.arguments.flag("half-close")
         try await call.withNode { access in
-            let count = try await access.service.echo(call.operands[0], byteCount: size, halfCloses: halfCloses)
-            if call.wantsJSON { call.print(["bytes": .count(count)]) } else { call.streams.line("echoed \(count) bytes") }
+            let count = try await access.service.echo(
+                call.operands[0],
+                byteCount: size,
+                halfCloses: halfCloses
+            )
+            if call.wantsJSON {
+                call.print(["bytes": .count(count)])
+            } else {
+                call.streams.line("echoed \(count) bytes")
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ struct TreeWriter: Sendable {
         case .file: try await writeFile(info.cid, to: path)
         case .other:
             throw NodeError(
-                .invalidArgument,
+                .wrongKind,
                 "\(info.cid) is no file or directory; `peerctl block get` prints its bytes"
             )
         }

@@ -1,3 +1,4 @@
+import Engines
 import Glibc
 import MRProtocol
 import Multiformats
@@ -32,7 +33,7 @@ struct JobWatch: Sendable {
             }
             if let path = call.arguments.value("output") {
                 let file = try OutputFile(path)
-                try await ResultReader(node: node).merge(result, status.spec.outputFormat) {
+                try await ResultReader(node: node).merge(result, KeyRule(of: status.spec)) {
                     try file.write($0)
                 }
                 try file.commit()
@@ -110,9 +111,8 @@ final class JobDisplay: Sendable {
 enum JobText {
     /// `map 12/40, reduce 0/4, 31 MiB of 100 MiB, 3 s left`.
     static func progress(_ status: JobStatus) -> String {
-        var parts = [
-            "\(Int(status.fractionDone * 100))%", status.state == .queued ? "queued" : status.phase.rawValue,
-        ]
+        var parts = ["\(Int(status.fractionDone * 100))%"]
+        if status.state == .queued { parts.append("queued") }
         if status.map.total > 0 { parts.append("map \(status.map.done)/\(status.map.total)") }
         if status.reduce.total > 0 { parts.append("reduce \(status.reduce.done)/\(status.reduce.total)") }
         if status.inputByteCount > 0 {

@@ -11,7 +11,7 @@ struct NodeAccess: Sendable {
 extension Invocation {
     /// Opens the home, through its daemon when one runs, and closes it after `body`.
     ///
-    /// - Parameter runsJobs: execute jobs in this process when there is no daemon.
+    /// With `runsJobs` this process executes jobs when there is no daemon.
     func withNode(runsJobs: Bool = false, _ body: @escaping @Sendable (NodeAccess) async throws -> Void)
         async throws
     {

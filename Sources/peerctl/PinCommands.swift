@@ -71,7 +71,12 @@ enum PinCommands {
             if let missing = wanted.first(where: { !found.contains($0) }) {
                 throw NodeError(.notFound, "\(missing) is not pinned")
             }
-            for pin in pins { show(pin, call) }
+            if call.wantsJSON || call.arguments.flag("names") {
+                for pin in pins { show(pin, call) }
+            } else {  // a CID may have several pins, which only their names tell apart
+                var shown: Set<CID> = []
+                for pin in pins where shown.insert(pin.cid).inserted { show(pin, call) }
+            }
         }
     }
 

@@ -55,6 +55,14 @@ enum RepositoryCommands {
                     "removed \(report.removedCount) blocks, \(ByteSize.format(report.removedByteCount))"
                 )
             }
+            if !isJSON { for warning in report.warnings { call.streams.note(warning) } }
+            guard report.warnings.isEmpty else {
+                throw NodeError(
+                    .corrupt,
+                    "nothing was collected, as \(report.warnings.count) pinned DAGs lack a block or have a damaged one; "
+                        + "mend or unpin them first"
+                )
+            }
         }
     }
 
@@ -101,8 +109,9 @@ enum Table {
             rows.compactMap { column < $0.count ? $0[column].count : nil }.max() ?? 0
         }
         return rows.map { row in
-            row.enumerated().map { column, text in
-                column == row.count - 1
+            let last = row.lastIndex { !$0.isEmpty } ?? 0
+            return row[...last].enumerated().map { column, text in
+                column == last
                     ? text : text + String(repeating: " ", count: widths[column] - text.count)
             }.joined(separator: "  ")
         }

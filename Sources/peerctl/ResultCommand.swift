@@ -1,3 +1,4 @@
+import Engines
 import MRProtocol
 import Multiformats
 import PeerNode
@@ -13,29 +14,32 @@ enum ResultCommand {
         operandCount: 1...1
     ) { call in
         try await call.withNode { access in
-            let (result, format) = try await find(call.operands[0], call, access.service)
+            let (result, rule) = try await find(call.operands[0], call, access.service)
             let reader = ResultReader(node: access.service)
             guard let path = call.arguments.value("output") else {
                 let streams = call.streams
-                return try await reader.merge(result, format) { streams.bytes($0) }
+                return try await reader.merge(result, rule) { streams.bytes($0) }
             }
             let file = try OutputFile(path)
-            try await reader.merge(result, format) { try file.write($0) }
+            try await reader.merge(result, rule) { try file.write($0) }
             try file.commit()
         }
     }
 
+    /// The result, and the rule of its keys when a job of this node tells it.
     private static func find(
         _ text: String,
         _ call: Invocation,
         _ node: any NodeService
-    ) async throws -> (CID, OutputFormat) {
-        if let cid = CID(text) { return (cid, .text) }
+    ) async throws -> (CID, KeyRule?) {
+        if let cid = CID(text) {
+            return (cid, try await node.jobs().first { $0.result == cid }.map { KeyRule(of: $0.spec) })
+        }
         let status = try await node.job(JobID(text))
         guard let result = status.result else {
             throw NodeError(.conflict, "job \(text) has no result: it is \(status.state.rawValue)")
         }
-        return (result, status.spec.outputFormat)
+        return (result, KeyRule(of: status.spec))
     }
 }
 
@@ -48,28 +52,47 @@ struct ResultReader: Sendable {
 
     /// Gives the merged parts to `sink`.
     ///
-    /// Lines are merged by key (what stands before the first TAB), bytewise; a key is in one part only.
-    func merge(_ result: CID, _ format: OutputFormat, into sink: @escaping ByteSink) async throws {
+    /// `rule` says where keys end; `nil`: that is found from the lines, which are read once more for it.
+    func merge(_ result: CID, _ rule: KeyRule?, into sink: @escaping ByteSink) async throws {
         let entries = try await node.list(ContentPath(root: result)).filter {
             $0.name.isEmpty || $0.name.hasPrefix("part-")
         }
         guard !entries.isEmpty else {
-            throw NodeError(.invalidArgument, "\(result) is not the result of a job: it has no part files")
+            throw NodeError(.wrongKind, "\(result) is not the result of a job: it has no part files")
         }
-        guard entries.count > 1, format == .text else {
-            for entry in entries {
-                try await node.read(ContentPath(root: entry.cid), offset: 0, length: nil, into: sink)
-            }
-            return
+        if entries.filter({ $0.size > 0 }).count > 1 {
+            let known: KeyRule
+            if let rule { known = rule } else { known = try await findRule(entries, of: result) }
+            return try await mergeLines(entries, known, into: sink)
         }
-        try await mergeLines(entries, into: sink)
+        for entry in entries {
+            try await node.read(ContentPath(root: entry.cid), offset: 0, length: nil, into: sink)
+        }
     }
 
-    private func mergeLines(_ entries: [ContentEntry], into sink: ByteSink) async throws {
+    private func findRule(_ entries: [ContentEntry], of result: CID) async throws -> KeyRule {
+        var evidence = KeyRuleEvidence(partCount: entries.count)
+        for (number, entry) in entries.enumerated() where evidence.fitting.count > 1 {
+            var part = PartLines(entry, rule: .wholeLine, pieceByteCount: Self.pieceByteCount)
+            while evidence.fitting.count > 1, try await part.advance(node) {
+                evidence.add(part.key, part: number)
+            }
+        }
+        guard let rule = evidence.fitting.first else {
+            throw NodeError(
+                .wrongKind,
+                "\(result) is not the result of a job: its lines are not parted by key; "
+                    + "read its files with `peerctl cat`"
+            )
+        }
+        return rule
+    }
+
+    private func mergeLines(_ entries: [ContentEntry], _ rule: KeyRule, into sink: ByteSink) async throws {
         let share = min(Self.pieceByteCount, max(Self.memoryByteCount / UInt64(entries.count), 4_096))
         var parts: [PartLines] = []
         for entry in entries {
-            var part = PartLines(cid: entry.cid, byteCount: entry.size, pieceByteCount: share)
+            var part = PartLines(entry, rule: rule, pieceByteCount: share)
             if try await part.advance(node) { parts.append(part) }
         }
         var heap = LineHeap(parts)
@@ -87,96 +110,4 @@ struct ResultReader: Sendable {
 
     /// Memory for the pieces of all parts together, in bytes.
     static let memoryByteCount: UInt64 = 64 << 20
-}
-
-/// The lines of one part, read piece by piece.
-private struct PartLines {
-    let cid: CID
-    let byteCount: UInt64
-    let pieceByteCount: UInt64
-    private var offset: UInt64 = 0
-    private var buffer: [UInt8] = []
-    private var start = 0
-    /// The current line with its end.
-    private(set) var line: ArraySlice<UInt8> = []
-
-    init(cid: CID, byteCount: UInt64, pieceByteCount: UInt64) {
-        self.cid = cid
-        self.byteCount = byteCount
-        self.pieceByteCount = pieceByteCount
-    }
-
-    /// The bytes that order lines.
-    var key: ArraySlice<UInt8> { line.prefix { $0 != 9 && $0 != 10 } }
-
-    /// Goes to the next line; `false` at the end.
-    mutating func advance(_ node: any NodeService) async throws -> Bool {
-        var searched = start
-        while true {
-            if let end = buffer[searched...].firstIndex(of: 10) {
-                line = buffer[start...end]
-                start = end + 1
-                return true
-            }
-            guard offset < byteCount else {
-                line = buffer[start...]
-                start = buffer.count
-                return !line.isEmpty
-            }
-            searched = buffer.count - start
-            buffer.removeFirst(start)
-            start = 0
-            buffer += try await piece(node)
-        }
-    }
-
-    private mutating func piece(_ node: any NodeService) async throws -> [UInt8] {
-        let gathered = Gathered()
-        try await node.read(ContentPath(root: cid), offset: offset, length: pieceByteCount) {
-            gathered.append($0)
-        }
-        let bytes = gathered.take()
-        guard !bytes.isEmpty else {
-            throw NodeError(.corrupt, "part \(cid) ends before its \(byteCount) bytes")
-        }
-        offset += UInt64(bytes.count)
-        return bytes
-    }
-}
-
-/// Parts by the key of their current line, a binary heap.
-private struct LineHeap {
-    private var parts: [PartLines] = []
-
-    init(_ parts: [PartLines]) { for part in parts { insert(part) } }
-
-    mutating func insert(_ part: PartLines) {
-        parts.append(part)
-        var child = parts.count - 1
-        while child > 0, precedes(child, (child - 1) / 2) {
-            parts.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
-    }
-
-    mutating func takeFirst() -> PartLines? {
-        guard !parts.isEmpty else { return nil }
-        parts.swapAt(0, parts.count - 1)
-        let first = parts.removeLast()
-        var parent = 0
-        while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < parts.count && precedes(child, least)
-            {
-                least = child
-            }
-            if least == parent { return first }
-            parts.swapAt(parent, least)
-            parent = least
-        }
-    }
-
-    private func precedes(_ left: Int, _ right: Int) -> Bool {
-        parts[left].key.lexicographicallyPrecedes(parts[right].key)
-    }
 }

@@ -7,6 +7,8 @@ import Synchronization
 final class Session: Sendable {
     /// Seconds of waiting after which it is said what for.
     static let noticeSeconds = 2
+    /// Milliseconds between looks at what is waited for.
+    static let tickMilliseconds: Int64 = 200
     /// Longest wait for tidying up after Ctrl-C, in seconds.
     static let graceSeconds = 5
 
@@ -87,11 +89,17 @@ final class Session: Sendable {
     func watch() -> Never {
         var signals = Session.watched
         while true {
-            var pause = timespec(tv_sec: 0, tv_nsec: 200_000_000)
+            var pause = timespec(tv_sec: 0, tv_nsec: Int(pauseMilliseconds) * 1_000_000)
             let received = sigtimedwait(&signals, nil, &pause)
             if received == SIGINT || received == SIGTERM { interrupt(received) }
             tick()
         }
+    }
+
+    /// How long to sleep: until the deadline, if that is near.
+    private var pauseMilliseconds: Int64 {
+        let left = state.withLock { $0.deadline }.map { max($0 - Session.monotonic(), 1) }
+        return min(left ?? Session.tickMilliseconds, Session.tickMilliseconds)
     }
 
     private static var watched: sigset_t {

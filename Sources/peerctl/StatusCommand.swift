@@ -40,7 +40,11 @@ enum StatusCommand {
                 "addresses",
                 status.identity.addresses.isEmpty ? "none" : status.identity.addresses.joined(separator: " "),
             ],
-            ["peers", "\(status.peers.count)"],
+            [
+                "peers",
+                "\(status.peers.count), \(status.peers.count { $0.state == "connected" }) connected, "
+                    + "\(status.peers.reduce(0) { $0 + ($1.slotCount ?? 0) }) slots",
+            ],
             ["slots", "\(status.slotCount)"],
             [
                 "store",
@@ -53,6 +57,11 @@ enum StatusCommand {
         if store.quarantinedCount > 0 {
             rows.append(["damaged", "\(store.quarantinedCount) blocks in quarantine"])
         }
+        for bootstrap in status.bootstrap where !bootstrap.isConnected {
+            let reason = bootstrap.lastFailure.isEmpty ? "dialing" : bootstrap.lastFailure
+            rows.append(["bootstrap", "\(bootstrap.address): \(reason) (\(bootstrap.failureCount) attempts)"])
+        }
+        for wait in status.waits { rows.append(["waiting for", wait]) }
         for job in status.activeJobs { rows.append(["  \(job.id)", JobText.progress(job)]) }
         for row in Table.aligned(rows) { call.streams.line(row) }
     }
@@ -69,13 +78,7 @@ enum StatusCommand {
                 "\(status.map.remembered) of \(status.map.total) map, \(status.reduce.remembered) of \(status.reduce.total) reduce",
             ],
         ]
-        for worker in status.workers {
-            rows.append([
-                "worker \(worker.worker)",
-                "\(worker.tasksDone) tasks, \(worker.attemptsRunning) running, "
-                    + "\(worker.attemptsFailed) failed" + (worker.isExcluded ? ", excluded" : ""),
-            ])
-        }
+        rows += status.workers.map { workerRow($0, of: status) }
         for timing in status.timings {
             rows.append(["time \(timing.phase.rawValue)", JobText.seconds(timing.seconds)])
         }
@@ -85,6 +88,7 @@ enum StatusCommand {
         for (name, value) in status.counters.user.sorted(by: { $0.key < $1.key }) {
             rows.append([name, "\(value)"])
         }
+        if let left = status.secondsLeft { rows.append(["time left", "about \(JobText.seconds(left))"]) }
         for failure in status.failures {
             rows.append([
                 "failure",
@@ -93,5 +97,21 @@ enum StatusCommand {
         }
         for note in status.notes { rows.append(["note", note]) }
         for row in Table.aligned(rows) { call.streams.line(row) }
+    }
+
+    /// What one worker did: tasks, where their blocks were, and how fast it mapped.
+    private static func workerRow(_ worker: WorkerShare, of status: JobStatus) -> [String] {
+        var parts = ["\(worker.tasksDone) tasks", "\(worker.localTasks) where their block was"]
+        if worker.fetchedBlocks > 0 {
+            parts.append("\(worker.fetchedBlocks) blocks fetched (\(ByteSize.format(worker.fetchedBytes)))")
+        }
+        let seconds = status.timings.first { $0.phase == .map }?.seconds ?? 0
+        if worker.mappedBytes > 0, seconds > 0 {
+            parts.append("\(ByteSize.format(UInt64(Double(worker.mappedBytes) / seconds)))/s")
+        }
+        if worker.attemptsRunning > 0 { parts.append("\(worker.attemptsRunning) running") }
+        if worker.attemptsFailed > 0 { parts.append("\(worker.attemptsFailed) failed") }
+        if worker.isExcluded { parts.append("excluded") }
+        return ["worker \(worker.worker)", parts.joined(separator: ", ")]
     }
 }

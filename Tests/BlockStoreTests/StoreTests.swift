@@ -201,10 +201,25 @@ final class ScratchFolder: Sendable {
         try Connection(path: folder.database).execute("PRAGMA user_version = 99")
         let newer = #expect(throws: BlockStoreError.self) { try SQLiteBlockStore(path: folder.database) }
         #expect(newer?.code == .newerSchema)
+        #expect(
+            newer?.message
+                == "\(folder.database) has version 99; this program reads version 1: use the newer program"
+        )
         let text = folder.path + "/text"
         try Data(repeating: 0x41, count: 5000).write(to: URL(filePath: text))
         let foreign = #expect(throws: BlockStoreError.self) { try SQLiteBlockStore(path: text) }
         #expect(foreign?.code == .notAStore)
+        #expect(
+            foreign?.message
+                == "\(text) is not a block store; move the file away or use another home folder"
+        )
+        let other = folder.path + "/other.db"
+        try Connection(path: other).execute("CREATE TABLE note(text TEXT)")
+        let another = #expect(throws: BlockStoreError.self) { try SQLiteBlockStore(path: other) }
+        #expect(another?.code == .notAStore)
+        #expect(
+            another?.message == "\(other) is a database of another program; use another home folder"
+        )
     }
 
     /// Kills a process that adds, unpins and collects, and looks at what it said was safe.

@@ -12,7 +12,7 @@ struct ExchangeFaultTests {
 
     @Test("a block that nobody has ends in an error that names it and counts who was asked")
     func nobodyHas() async throws {
-        try await withNodes(3, clock: fastClock(50)) { _, nodes in
+        try await withNodes(3, clock: fastClock(20)) { _, nodes in
             let error = await #expect(throws: ExchangeError.self) { try await nodes[0].exchange.block(cid) }
             #expect(error?.code == .unavailable)
             #expect(error?.cid == cid)
@@ -26,7 +26,7 @@ struct ExchangeFaultTests {
 
     @Test("without any peer the error says so")
     func noPeers() async throws {
-        try await withNodes(1, clock: fastClock(100)) { _, nodes in
+        try await withNodes(1, clock: fastClock(50)) { _, nodes in
             let error = await #expect(throws: ExchangeError.self) { try await nodes[0].exchange.block(cid) }
             #expect(error?.code == .noPeers)
         }
@@ -34,7 +34,7 @@ struct ExchangeFaultTests {
 
     @Test("after two seconds of waiting the caller is told for what, again and again")
     func notices() async throws {
-        try await withNodes(2, clock: fastClock(50)) { _, nodes in
+        try await withNodes(2, clock: fastClock(10)) { _, nodes in
             let waits = Mutex<[FetchWait]>([])
             let options = FetchOptions(
                 patience: .seconds(10),
@@ -85,7 +85,7 @@ struct ExchangeFaultTests {
 
     @Test("a peer that says HAVE and then nothing is passed over for one that answers")
     func silent() async throws {
-        try await withNodes(2, clock: fastClock(50)) { network, nodes in
+        try await withNodes(2, clock: fastClock(10)) { network, nodes in
             let cid = try nodes[1].put([bytes])[0]
             let silent = await ScriptedPeer(9, in: network) { message, reply in
                 let asked = message.cids(.have)

@@ -195,8 +195,10 @@ private struct ClusterNode: Sendable {
         self.network = network
         var settings = MembershipSettings()
         settings.period = .milliseconds(20)
-        settings.probeTimeout = .milliseconds(150)
-        settings.indirectTimeout = .milliseconds(300)
+        // Generous beside the period: other suites keep the machine busy, and nobody may be suspected for that.
+        settings.probeTimeout = .seconds(2)
+        settings.indirectTimeout = .seconds(1)
+        settings.suspicionPeriods = 25
         settings.reviveInterval = .milliseconds(100)
         let worker = StubWorker()
         membership = MembershipService(

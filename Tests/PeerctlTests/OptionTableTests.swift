@@ -57,3 +57,16 @@ import Testing
         }
     }
 }
+
+@Suite("Spelling") struct SpellingTests {
+    @Test(
+        "a slip of the fingers finds the word that was meant",
+        arguments: [
+            ("rnu", "run"), ("blokc", "block"), ("staus", "status"), ("dgag", "dag"), ("xyzzy", nil),
+            ("", nil),
+        ] as [(String, String?)]
+    )
+    func nearest(word: String, meant: String?) {
+        #expect(Spelling.nearest(to: word, among: ["run", "block", "status", "dag"]) == meant)
+    }
+}

@@ -9,7 +9,7 @@ struct ImportRulesTests {
 
     @Test(
         "Pure targets import nothing that can reach a clock, a socket or a file",
-        arguments: ["Multiformats", "LibP2P", "MRProtocol", "NodeCore"]
+        arguments: ["Multiformats", "LibP2P", "MRProtocol"]
     )
     func pureTargets(target: String) throws {
         let allowed: Set = ["Multiformats", "LibP2P", "MRProtocol", "PeerCrypto"]

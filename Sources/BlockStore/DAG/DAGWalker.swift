@@ -101,14 +101,15 @@ extension BlockStore {
 }
 
 extension Ingest {
-    /// Protects every block of a DAG that is in the store.
+    /// Holds a DAG, and checks that none of its blocks is missing.
     ///
     /// - Parameters:
     ///   - root: the DAG.
     ///   - store: the store that this ingest belongs to.
     /// - Throws: `.notFound` with CID and file offset for the first missing block.
     public func protectDAG(_ root: CID, in store: any BlockStore) throws(BlockStoreError) {
-        try CompletenessWalk(store: store).run(root) { (cids) throws(BlockStoreError) in try protect(cids) }
+        try hold([root])
+        if let missing = try store.firstMissing(of: root) { throw missing }
     }
 }
 

@@ -10,6 +10,8 @@ public final class MemoryBlockStore: BlockStore {
         var pins: [String: CID] = [:]
         /// What each lease names, and whether it alone put it.
         var leases: [Int: [Multihash: Bool]] = [:]
+        /// What each lease holds by its root.
+        var heldRoots: [Int: [CID]] = [:]
         var nextLease = 0
     }
 
@@ -70,11 +72,13 @@ public final class MemoryBlockStore: BlockStore {
     /// Removes every block that no pin and no lease protects.
     public func collectGarbage(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport {
         let (report, gone) = try state.withLock { (state) throws(BlockStoreError) in
-            let kept = try state.marked()
-            let leased = Set(state.leases.values.flatMap(\.keys))
-            let gone = state.blocks.keys.filter { !kept.contains($0) && !leased.contains($0) }
+            let (kept, damagedPins) = try state.marked()
+            let leased = try state.leased()
             var report = GarbageReport()
+            report.damagedPins = damagedPins
             report.markedBlockCount = kept.count
+            guard damagedPins.isEmpty else { return (report, [Multihash]()) }
+            let gone = state.blocks.keys.filter { !kept.contains($0) && !leased.contains($0) }
             report.removedBlockCount = gone.count
             report.removedByteCount = gone.reduce(0) { $0 + UInt64(state.remove($1)) }
             state.quarantine = []
@@ -88,10 +92,10 @@ public final class MemoryBlockStore: BlockStore {
     public func remove(_ cid: CID) throws(BlockStoreError) {
         try state.withLock { (state) throws(BlockStoreError) in
             guard state.blocks[cid.multihash] != nil else { throw .notFound(cid) }
-            guard try !state.marked().contains(cid.multihash) else {
+            guard try !state.marked().kept.contains(cid.multihash) else {
                 throw BlockStoreError(.pinned, "block \(cid) is pinned; remove the pin first", cid: cid)
             }
-            guard !state.leases.values.contains(where: { $0[cid.multihash] != nil }) else {
+            guard try !state.leased().contains(cid.multihash) else {
                 throw BlockStoreError(.inUse, "block \(cid) is in use by a running add or job", cid: cid)
             }
             _ = state.remove(cid.multihash)
@@ -148,12 +152,7 @@ public final class MemoryBlockStore: BlockStore {
         }
     }
 
-    private func quarantine(_ multihash: Multihash) {
-        state.withLock { state in
-            _ = state.remove(multihash)
-            state.quarantine.insert(multihash)
-        }
-    }
+    private func quarantine(_ multihash: Multihash) { state.withLock { $0.setAside(multihash) } }
 }
 
 extension MemoryBlockStore.State {
@@ -164,21 +163,68 @@ extension MemoryBlockStore.State {
         return bytes.count
     }
 
-    /// The multihashes that pins reach.
-    func marked() throws(BlockStoreError) -> Set<Multihash> {
-        var marks: Set<Multihash> = []
+    /// Moves a block whose bytes do not match out of the way.
+    mutating func setAside(_ multihash: Multihash) {
+        _ = remove(multihash)
+        quarantine.insert(multihash)
+        for lease in leases.keys { leases[lease]?[multihash] = nil }
+    }
+
+    /// The multihashes that pins reach, and the pins that could not be walked to their end.
+    mutating func marked() throws(BlockStoreError) -> (kept: Set<Multihash>, damagedPins: [DamagedPin]) {
+        var kept: Set<Multihash> = []
         var walked: Set<CID> = []
-        var stack = Array(pins.values)
-        while let cid = stack.popLast() {
-            guard walked.insert(cid).inserted else { continue }
-            marks.insert(cid.multihash)
-            guard DAGLinks.mayHaveLinks(cid) else { continue }
-            guard let bytes = blocks[cid.multihash] else { throw .notFound(cid) }
-            stack += try bytes.withBytes { (buffer) throws(BlockStoreError) in
-                try DAGLinks.links(of: cid, buffer)
+        var damagedPins: [DamagedPin] = []
+        for (name, root) in pins.sorted(by: { $0.key < $1.key }) {
+            if let damage = try mark(root, &kept, &walked) {
+                let pin = Pin(name: name, root: root)
+                damagedPins.append(DamagedPin(pin: pin, node: damage.node, reason: damage.reason))
             }
         }
-        return marks
+        return (kept, damagedPins)
+    }
+
+    /// The multihashes that leases name or reach.
+    mutating func leased() throws(BlockStoreError) -> Set<Multihash> {
+        var kept = Set(leases.values.flatMap(\.keys))
+        var walked: Set<CID> = []
+        for root in heldRoots.values.flatMap({ $0 }) { _ = try mark(root, &kept, &walked) }
+        return kept
+    }
+
+    private mutating func mark(
+        _ root: CID,
+        _ kept: inout Set<Multihash>,
+        _ walked: inout Set<CID>
+    ) throws(BlockStoreError) -> (node: CID, reason: String)? {
+        var damage: (node: CID, reason: String)?
+        var stack = [root]
+        while let cid = stack.popLast() {
+            guard walked.insert(cid).inserted else { continue }
+            do throws(BlockStoreError) {
+                stack += try links(of: cid)
+            } catch {
+                guard error.isOfOneBlock else { throw error }
+                if damage == nil { damage = (cid, error.message) }
+            }
+            if blocks[cid.multihash] != nil { kept.insert(cid.multihash) }
+        }
+        return damage
+    }
+
+    private mutating func links(of cid: CID) throws(BlockStoreError) -> [CID] {
+        guard DAGLinks.mayHaveLinks(cid) else { return [] }
+        let isIdentity = cid.multihash.code == Multihash.identityCode
+        guard let bytes = isIdentity ? cid.multihash.digest : blocks[cid.multihash] else {
+            throw .notFound(cid)
+        }
+        return try bytes.withBytes { (buffer) throws(BlockStoreError) in
+            guard try Verification.matches(cid.multihash, buffer) else {
+                setAside(cid.multihash)
+                throw BlockStoreError(.corrupt, "block \(cid) was damaged in the store", cid: cid)
+            }
+            return try DAGLinks.links(of: cid, buffer)
+        }
     }
 }
 
@@ -220,23 +266,36 @@ private final class MemoryIngest: IngestBackend {
         }
     }
 
+    func hold(_ roots: [CID]) {
+        store.state.withLock { state in
+            state.heldRoots[lease, default: []] += roots
+            for other in state.leases.keys where other != lease {
+                state.leases[other] = state.leases[other]?.mapValues { _ in false }
+            }
+        }
+    }
+
     func finish(_ end: IngestEnd) {
         store.state.withLock { state in
             for pin in end.pins { state.pins[pin.name] = pin.root }
-            if end.closes { state.leases[lease] = nil }
+            if end.closes { state.end(lease) }
         }
     }
 
     func abandon() {
         store.state.withLock { state in
-            for (multihash, isSole) in state.leases.removeValue(forKey: lease) ?? [:] where isSole {
-                _ = state.remove(multihash)
-            }
+            for (multihash, isSole) in state.leases[lease] ?? [:] where isSole { _ = state.remove(multihash) }
+            state.end(lease)
         }
     }
 }
 
 extension MemoryBlockStore.State {
+    mutating func end(_ lease: Int) {
+        leases[lease] = nil
+        heldRoots[lease] = nil
+    }
+
     mutating func share(_ multihash: Multihash, _ lease: Int) {
         for other in leases.keys where other != lease && leases[other]?[multihash] == true {
             leases[other]?[multihash] = false

@@ -1,10 +1,14 @@
 import Database
+import Glibc
 import Multiformats
 
 /// Writes blocks and lease rows, inside a transaction of the writer's thread.
 struct BlockWriter {
     /// Blocks that one transaction removes at most.
     static let removalBlockCount = 256
+    /// Bytes of the disk that adding leaves free: for the rest of its transaction, whose batches all see the same free
+    /// space, for copying the log (64 MiB) into the database, and for removing blocks, which needs the log first.
+    static let reservedDiskByteCount: UInt64 = 96 << 20
 
     private let connection: Connection
     private let core: SQLiteCore
@@ -29,6 +33,7 @@ struct BlockWriter {
         }
         try account(added)
         try checkLimit(added)
+        try checkDisk(added)
     }
 
     /// Leases a block that is there.
@@ -106,6 +111,14 @@ struct BlockWriter {
             .integer(Int64(change.blockCount)),
             .integer(Int64(change.byteCount))
         )
+    }
+
+    private func checkDisk(_ added: Usage) throws {
+        var disk = statvfs()
+        guard added.byteCount > 0, statvfs(core.path, &disk) == 0 else { return }
+        let free = UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+        guard free < UInt64(added.byteCount) + Self.reservedDiskByteCount else { return }
+        throw BlockStoreError.fullDisk(core.path, cause: nil)
     }
 
     private func checkLimit(_ added: Usage) throws {

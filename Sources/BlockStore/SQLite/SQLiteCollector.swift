@@ -6,13 +6,19 @@ import Multiformats
 /// Adds, pins and reads go on meanwhile; what keeps them safe is checked inside each deleting transaction:
 /// - blocks put since the start have row ids above `horizon` and are no candidates (ids are never used again);
 /// - older blocks that a running add or job touches are in `leased_block`;
-/// - a pin set since the last look (pin ids only grow) makes the transaction give way until it is marked, and a lease
+/// - what a lease holds by its root is marked like what a pin keeps;
+/// - a pin or such a root set since the last look (their ids only grow) makes the transaction give way until it is marked, and a lease
 ///   ends in the same transaction that sets its pin, so there is no moment between the two.
+///
+/// Where a pin lacks an inner node, or has a damaged one, what that node kept cannot be told from garbage: nothing is
+/// swept, and the pin is reported.
 struct SQLiteCollector {
     private let store: SQLiteBlockStore
     private let marks: MarkSet
     private let horizon: Int64
     private var lastPin: Int64 = 0
+    private var lastRoot: Int64 = 0
+    private var damagedPins: [DamagedPin] = []
 
     private var core: SQLiteCore { store.core }
 
@@ -26,17 +32,21 @@ struct SQLiteCollector {
 
     mutating func run(removed: (Multihash) -> Void) throws(BlockStoreError) -> GarbageReport {
         try markNewPins()
+        try markNewRoots()
         var report = GarbageReport()
         do { report.markedBlockCount = try marks.count() } catch { throw core.fault(error) }
         var last: Int64 = 0
-        while last < horizon {
+        while last < horizon, damagedPins.isEmpty {
             let page = try core.page(after: last).filter { $0.id <= horizon }
             guard let end = page.last else { break }
             last = end.id
             try sweep(page, &report, removed: removed)
         }
-        _ = try core.writer.run { try $0.run("DELETE FROM quarantine") }
-        try returnFreePages()
+        if damagedPins.isEmpty {
+            _ = try core.writer.run { try $0.run("DELETE FROM quarantine") }
+        }
+        try core.returnFreePages()
+        report.damagedPins = damagedPins
         return report
     }
 
@@ -48,14 +58,13 @@ struct SQLiteCollector {
             if try isMarked(id) {
                 throw BlockStoreError(.pinned, "block \(cid) is pinned; remove the pin first", cid: cid)
             }
-            switch try delete([id]) {
-            case nil: continue
-            case .some(let gone):
-                guard !gone.isEmpty else {
-                    throw BlockStoreError(.inUse, "block \(cid) is in use by a running add or job", cid: cid)
-                }
-                return
+            try markNewRoots()
+            let isHeld = try isMarked(id)
+            guard let gone = isHeld ? [] : try delete([id]) else { continue }
+            guard !gone.isEmpty else {
+                throw BlockStoreError(.inUse, "block \(cid) is in use by a running add or job", cid: cid)
             }
+            return
         }
     }
 
@@ -66,32 +75,54 @@ struct SQLiteCollector {
         let last = lastPin
         let fresh = try core.read { [core] reader in try core.pins(reader.connection, after: last) }
         for (id, pin) in fresh {
-            do throws(BlockStoreError) {
-                try mark(pin.root)
-            } catch {
-                var told = error
-                told.message =
-                    "cannot tell what pin \(pin.name) protects: \(error.message); add it again or unpin it"
-                throw told
+            if let fault = try mark(pin.root) {
+                damagedPins.append(DamagedPin(pin: pin, node: fault.node, reason: fault.reason))
             }
             lastPin = id
         }
     }
 
-    private func mark(_ root: CID) throws(BlockStoreError) {
-        var stack = [root]
-        while let cid = stack.popLast() {
-            let follows = DAGLinks.mayHaveLinks(cid)
-            if cid.multihash.code != Multihash.identityCode {
-                guard let id = try id(of: cid) else {
-                    // A leaf that is not here has nothing to protect.
-                    if follows { throw .notFound(cid) }
-                    continue
-                }
-                guard try insertMark(id, walking: follows) else { continue }
-            }
-            if follows { stack += try links(of: cid) }
+    /// Marks what leases hold by a root since the last call.
+    private mutating func markNewRoots() throws(BlockStoreError) {
+        let last = lastRoot
+        let fresh = try core.read { [core] reader in try core.leasedRoots(reader.connection, after: last) }
+        for (id, root) in fresh {
+            // What is missing of a running job's input is the job's business.
+            _ = try mark(root)
+            lastRoot = id
         }
+    }
+
+    /// Marks what a root reaches.
+    ///
+    /// - Returns: the first node that cannot be read.
+    private func mark(_ root: CID) throws(BlockStoreError) -> (node: CID, reason: String)? {
+        var stack = [root]
+        var damage: (node: CID, reason: String)?
+        while let cid = stack.popLast() {
+            do throws(BlockStoreError) {
+                stack += try children(marking: cid)
+            } catch {
+                // What lies below is not known, so nothing may be swept; the rest is marked to name every such pin.
+                guard error.isOfOneBlock else { throw error }
+                if damage == nil { damage = (cid, error.message) }
+            }
+        }
+        return damage
+    }
+
+    /// Marks a block; gives its links unless they were followed before.
+    private func children(marking cid: CID) throws(BlockStoreError) -> [CID] {
+        let follows = DAGLinks.mayHaveLinks(cid)
+        if cid.multihash.code != Multihash.identityCode {
+            guard let id = try id(of: cid) else {
+                // A leaf that is not here has nothing to protect.
+                if follows { throw .notFound(cid) }
+                return []
+            }
+            guard try insertMark(id, walking: follows) else { return [] }
+        }
+        return follows ? try links(of: cid) : []
     }
 
     private func links(of cid: CID) throws(BlockStoreError) -> [CID] {
@@ -127,10 +158,11 @@ struct SQLiteCollector {
         removed: (Multihash) -> Void
     ) throws(BlockStoreError) {
         var rest = page[...]
-        while !rest.isEmpty {
+        while !rest.isEmpty, damagedPins.isEmpty {
             let batch = try unmarked(rest.prefix(BlockWriter.removalBlockCount))
             guard let gone = try delete(batch.map(\.id)) else {
                 try markNewPins()
+                try markNewRoots()
                 continue
             }
             rest = rest.dropFirst(BlockWriter.removalBlockCount)
@@ -150,11 +182,13 @@ struct SQLiteCollector {
 
     /// Deletes the blocks that no lease names.
     ///
-    /// - Returns: those deleted; `nil` when there is a pin that was not marked yet, and nothing was deleted.
+    /// - Returns: those deleted; `nil` when there is a pin or root not marked yet, and nothing was deleted.
     private func delete(_ ids: [Int64]) throws(BlockStoreError) -> Set<Int64>? {
         guard !ids.isEmpty else { return [] }
-        return try core.writer.run { [core, lastPin] connection in
-            guard try connection.integer("SELECT max(id) FROM pin") ?? 0 <= lastPin else { return nil }
+        return try core.writer.run { [core, lastPin, lastRoot] connection in
+            guard try connection.integer("SELECT max(id) FROM pin") ?? 0 <= lastPin,
+                try connection.integer("SELECT max(id) FROM leased_root") ?? 0 <= lastRoot
+            else { return nil }
             let writer = BlockWriter(connection, core)
             var gone: Set<Int64> = []
             for id in ids {
@@ -162,20 +196,6 @@ struct SQLiteCollector {
                 if lease == nil, try writer.remove(id) != nil { gone.insert(id) }
             }
             return gone
-        }
-    }
-
-    /// Gives free pages at the end of the file back to the file system, moving others there.
-    private func returnFreePages() throws(BlockStoreError) {
-        var left = Int64.max
-        while true {
-            let free = try core.writer.run { connection in
-                // Each page is a row of this statement: it stops after so many.
-                try connection.execute("PRAGMA incremental_vacuum(\(Schema.vacuumPageCount))")
-                return try connection.integer("PRAGMA freelist_count") ?? 0
-            }
-            guard free > 0, free < left else { return }
-            left = free
         }
     }
 }

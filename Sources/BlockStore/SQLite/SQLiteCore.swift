@@ -59,6 +59,24 @@ final class SQLiteCore: Sendable {
         }
     }
 
+    /// Gives free pages back to the file system, and then the log, which grows with every removal.
+    func returnFreePages() throws(BlockStoreError) {
+        var left = Int64.max
+        while true {
+            let free = try writer.run { connection in
+                // Each page is a row of this statement: it stops after so many.
+                try connection.execute("PRAGMA incremental_vacuum(\(Schema.vacuumPageCount))")
+                return try connection.integer("PRAGMA freelist_count") ?? 0
+            }
+            guard free > 0, free < left else { break }
+            left = free
+        }
+        try writer.maintain { connection in
+            // A reader in the way keeps the log as it is: no failure, only a row that says so.
+            try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+    }
+
     /// Pins with a row id above `last`, oldest first.
     func pins(_ connection: Connection, after last: Int64) throws -> [(id: Int64, pin: Pin)] {
         try connection.rows("SELECT id, name, cid FROM pin WHERE id > ? ORDER BY id", .integer(last)) { row in
@@ -68,6 +86,20 @@ final class SQLiteCore: Sendable {
                 return (row.id, Pin(name: row.name, root: try CID(bytes: row.cid)))
             } catch {
                 throw BlockStoreError(.damagedStore, "pin \(row.name) has no CID (\(error))", cause: error)
+            }
+        }
+    }
+
+    /// Roots that leases hold with a row id above `last`, oldest first.
+    func leasedRoots(_ connection: Connection, after last: Int64) throws -> [(id: Int64, root: CID)] {
+        try connection.rows("SELECT id, cid FROM leased_root WHERE id > ? ORDER BY id", .integer(last)) {
+            row in
+            (id: row.integer(0), cid: row.bytes(1))
+        }.map { row in
+            do throws(CIDFault) {
+                return (row.id, try CID(bytes: row.cid))
+            } catch {
+                throw BlockStoreError(.damagedStore, "a leased root has no CID (\(error))", cause: error)
             }
         }
     }

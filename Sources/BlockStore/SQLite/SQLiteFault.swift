@@ -1,6 +1,10 @@
 import Database
 
 extension BlockStoreError {
+    static func fullDisk(_ path: String, cause: DatabaseError?) -> BlockStoreError {
+        BlockStoreError(.full, "the disk of \(path) is full; free space or run repo gc", cause: cause)
+    }
+
     /// What a failure of SQLite means to the store's user.
     static func from(_ error: any Error, path: String) -> BlockStoreError {
         guard let error = error as? DatabaseError else { return .wrap(error) }
@@ -8,11 +12,7 @@ extension BlockStoreError {
         case .busy:
             return BlockStoreError(.busy, "\(path) is held by another process; try again", cause: error)
         case .full:
-            return BlockStoreError(
-                .full,
-                "the disk of \(path) is full; free space or run repo gc",
-                cause: error
-            )
+            return .fullDisk(path, cause: error)
         case .notADatabase:
             return BlockStoreError(
                 .notAStore,

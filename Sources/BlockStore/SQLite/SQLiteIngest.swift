@@ -42,6 +42,24 @@ final class SQLiteIngest: IngestBackend {
         }
     }
 
+    func hold(_ roots: [CID]) throws(BlockStoreError) {
+        try collect(waiting: true)
+        try core.writer.run { [lease] connection in
+            for root in roots {
+                try connection.run(
+                    "INSERT INTO leased_root(lease, cid) VALUES(?, ?)",
+                    .integer(lease),
+                    .blob(root.bytes)
+                )
+            }
+            // What others have put may be reached now: they must not take it back when they are abandoned.
+            try connection.run(
+                "UPDATE leased_block SET is_sole = 0 WHERE lease <> ? AND is_sole = 1",
+                .integer(lease)
+            )
+        }
+    }
+
     func finish(_ end: IngestEnd) throws(BlockStoreError) {
         // Earlier batches come before this job in the queue; a failed one must keep the pin from being set.
         if !end.pins.isEmpty || !end.isDurable { try collect(waiting: true) }
@@ -64,15 +82,18 @@ final class SQLiteIngest: IngestBackend {
 
     func abandon() throws(BlockStoreError) {
         // A failed batch is one reason to abandon, and no obstacle to it.
-        try? collect(waiting: true)
+        let hasFailed = (try? collect(waiting: true)) == nil
         while try core.writer.run({ [core, lease] connection in
             try BlockWriter(connection, core).removeSome(ofLease: lease)
         }) {}
         try core.writer.run { [lease] connection in try Self.dropLease(lease, connection) }
+        // After a full disk there is no other way to get room again.
+        if hasFailed { try core.returnFreePages() }
     }
 
     private static func dropLease(_ lease: Int64, _ connection: Connection) throws {
         try connection.run("DELETE FROM leased_block WHERE lease = ?", .integer(lease))
+        try connection.run("DELETE FROM leased_root WHERE lease = ?", .integer(lease))
         try connection.run("DELETE FROM lease WHERE id = ?", .integer(lease))
     }
 

@@ -36,6 +36,10 @@ enum Schema {
             is_sole INTEGER NOT NULL,
             PRIMARY KEY(lease, block)) WITHOUT ROWID;
         CREATE INDEX leased_block_by_block ON leased_block(block);
+        CREATE TABLE leased_root(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            lease INTEGER NOT NULL,
+            cid BLOB NOT NULL);
         CREATE TABLE quarantine(
             multihash BLOB PRIMARY KEY,
             data BLOB NOT NULL);
@@ -77,11 +81,15 @@ enum Schema {
     }
 
     /// Settings of a connection that writes.
+    ///
+    /// Undo pages of savepoints stay in memory: with pages of 64 KiB SQLite would make a temporary file in each
+    /// transaction.
     static func configureWriter(_ connection: Connection) throws(DatabaseError) {
         try connection.execute(
             """
             PRAGMA synchronous = NORMAL;
             PRAGMA secure_delete = OFF;
+            PRAGMA temp_store = MEMORY;
             PRAGMA wal_autocheckpoint = \(checkpointPageCount);
             PRAGMA journal_size_limit = \(checkpointPageCount * pageByteCount);
             PRAGMA cache_size = -\(writerCacheKibibytes);

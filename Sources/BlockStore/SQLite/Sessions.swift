@@ -46,6 +46,10 @@ final class Sessions: @unchecked Sendable {
                 "DELETE FROM leased_block WHERE lease IN (SELECT id FROM lease WHERE session = ?)",
                 .integer(session)
             )
+            try connection.run(
+                "DELETE FROM leased_root WHERE lease IN (SELECT id FROM lease WHERE session = ?)",
+                .integer(session)
+            )
             try connection.run("DELETE FROM lease WHERE session = ?", .integer(session))
             try connection.run("DELETE FROM session WHERE id = ?", .integer(session))
         }

@@ -15,14 +15,22 @@ final class WriteQueue: Sendable {
     final class Job: @unchecked Sendable {
         let byteCount: Int
         let isDurable: Bool
+        /// Runs by itself and outside of a transaction.
+        let isMaintenance: Bool
         /// Runs on the writer's thread only, once.
         let perform: (Connection) throws -> Void
         // Guarded by the queue's monitor.
         fileprivate(set) var outcome: Result<Void, BlockStoreError>?
 
-        init(byteCount: Int, isDurable: Bool, perform: @escaping (Connection) throws -> Void) {
+        init(
+            byteCount: Int = 0,
+            isDurable: Bool = false,
+            isMaintenance: Bool = false,
+            perform: @escaping (Connection) throws -> Void
+        ) {
             self.byteCount = byteCount
             self.isDurable = isDurable
+            self.isMaintenance = isMaintenance
             self.perform = perform
         }
     }
@@ -70,11 +78,18 @@ final class WriteQueue: Sendable {
         -> T
     {
         var result: T?
-        let job = Job(byteCount: 0, isDurable: isDurable) { result = try body($0) }
+        let job = Job(isDurable: isDurable) { result = try body($0) }
         try submit(job)
         try wait(for: job)
         guard let result else { throw BlockStoreError(.io, "a write ended without a result") }
         return result
+    }
+
+    /// Runs `body` outside of a transaction.
+    func maintain(_ body: @escaping (Connection) throws -> Void) throws(BlockStoreError) {
+        let job = Job(isMaintenance: true, perform: body)
+        try submit(job)
+        try wait(for: job)
     }
 
     /// Finishes what is queued and ends the thread.
@@ -112,10 +127,11 @@ final class WriteQueue: Sendable {
 
     private func nextGroup() -> [Job]? {
         state.wait { state -> [Job]?? in
-            guard !state.jobs.isEmpty else { return state.isClosing ? .some(nil) : nil }
+            guard let first = state.jobs.first else { return state.isClosing ? .some(nil) : nil }
             var byteCount = 0
             let end =
-                state.jobs.firstIndex { job in
+                state.jobs.dropFirst(first.isMaintenance ? 1 : 0).firstIndex { job in
+                    if first.isMaintenance || job.isMaintenance { return true }
                     defer { byteCount += job.byteCount }
                     return byteCount > 0 && byteCount + job.byteCount > Self.transactionByteCount
                 } ?? state.jobs.endIndex
@@ -126,6 +142,10 @@ final class WriteQueue: Sendable {
     }
 
     private func commit(_ group: [Job], _ connection: Connection) throws {
+        if let job = group.first, job.isMaintenance {
+            try job.perform(connection)
+            return settle(group, .success(()))
+        }
         let isDurable = group.contains { $0.isDurable }
         if isDurable { try connection.execute("PRAGMA synchronous = FULL") }
         try connection.run("BEGIN IMMEDIATE")

@@ -9,6 +9,7 @@ public final class BuiltInEngine: JobEngine {
 
     /// The table of the jobs that count keys: its memory serves one attempt after the other.
     private let counts: WordCounts?
+    private let indexes = RunIndexCache()
 
     private init(_ plan: BuiltInPlan) {
         self.plan = plan
@@ -36,7 +37,8 @@ public final class BuiltInEngine: JobEngine {
             leaves: leaves,
             spills: spills,
             limits: limits,
-            counts: counts
+            counts: counts,
+            indexes: indexes
         )
         return try run.run(assignment, output: output)
     }
@@ -51,7 +53,7 @@ public final class BuiltInEngine: JobEngine {
     ) throws(TaskFault) -> TaskCounters {
         let writer = PartWriter(output, format: plan.outputFormat)
         let fold = Fold(plan.reduce, isReduce: true, output: writer, memoryByteCount: limits.memoryByteCount)
-        let merge = RunMerge(plan, spills: spills, limits: limits)
+        let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
         try merge.reduce(runs, partition: partition, into: fold, counts: counts)
         try fold.finish()
         try writer.finish()
@@ -73,7 +75,7 @@ public final class BuiltInEngine: JobEngine {
         limits: AttemptLimits
     ) throws(TaskFault) -> (run: any RunBytes, counters: TaskCounters) {
         let writer = RunFileWriter(output, partitionCount: plan.partitionCount)
-        let merge = RunMerge(plan, spills: spills, limits: limits)
+        let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
         try merge.write(runs, to: writer)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount

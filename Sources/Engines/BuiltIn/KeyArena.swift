@@ -46,7 +46,7 @@ final class KeyArena {
         let grown = min(max(2 * byteCount, KeyArena.firstBlockByteCount), KeyArena.largestBlockByteCount)
         let size = max(grown, needed + GrowingBytes.padding)
         let start = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
-        memset(start, 0, size)
+        memset(start + size - GrowingBytes.padding, 0, GrowingBytes.padding)
         blocks.append(UnsafeMutableRawBufferPointer(start: start, count: size))
         byteCount += size
         let place = start.assumingMemoryBound(to: UInt8.self)

@@ -240,8 +240,20 @@ enum KeyOrder {
         _ rightByteCount: Int,
         agreeing: Int = 0
     ) -> Bool {
+        compare(left, leftByteCount, right, rightByteCount, agreeing: agreeing) < 0
+    }
+
+    /// Negative when `left` comes first, 0 when both are equal; their first `agreeing` bytes are not looked at.
+    @inline(__always)
+    static func compare(
+        _ left: UnsafePointer<UInt8>,
+        _ leftByteCount: Int,
+        _ right: UnsafePointer<UInt8>,
+        _ rightByteCount: Int,
+        agreeing: Int = 0
+    ) -> Int {
         let from = min(agreeing, leftByteCount, rightByteCount)
         let order = memcmp(left + from, right + from, min(leftByteCount, rightByteCount) - from)
-        return order != 0 ? order < 0 : leftByteCount < rightByteCount
+        return order != 0 ? Int(order) : leftByteCount - rightByteCount
     }
 }

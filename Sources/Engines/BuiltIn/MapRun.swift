@@ -8,6 +8,7 @@ final class MapRun {
     private let spills: any SpillSpace
     private let limits: AttemptLimits
 
+    private let indexes: RunIndexCache
     private let counts: WordCounts?
     private let files: WordFiles?
     private let pairs: PairBuffer?
@@ -26,8 +27,10 @@ final class MapRun {
         leaves: any LeafReader,
         spills: any SpillSpace,
         limits: AttemptLimits,
-        counts reusedCounts: WordCounts?
+        counts reusedCounts: WordCounts?,
+        indexes: RunIndexCache
     ) {
+        self.indexes = indexes
         self.plan = plan
         self.leaves = leaves
         self.spills = spills
@@ -384,7 +387,7 @@ final class MapRun {
             try store.drain(to: writer)
         } else {
             try spill()
-            let merge = RunMerge(plan, spills: spills, limits: limits)
+            let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
             try merge.write(spilled, to: writer)
             counters.spilledBytes += merge.spilledByteCount
         }

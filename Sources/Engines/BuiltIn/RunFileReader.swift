@@ -8,12 +8,16 @@ final class RunFileReader {
     /// Position among the runs of the attempt, for faults.
     let number: Int
 
-    /// Reads footer and index.
+    /// Reads footer and index, or takes the index from `cache`.
     ///
     /// - Throws: `TaskFault.malformedMapOutput` when they are wrong or for another number of partitions.
-    init(_ bytes: any RunBytes, number: Int, partitionCount: Int) throws(TaskFault) {
+    init(_ bytes: any RunBytes, number: Int, partitionCount: Int, cache: RunIndexCache) throws(TaskFault) {
         self.bytes = bytes
         self.number = number
+        if let kept = cache.index(of: bytes) {
+            index = kept
+            return
+        }
         let size = bytes.byteCount
         let footerSize = UInt64(RunIndex.footerByteCount)
         guard size >= footerSize else { throw RunFileReader.fault(.truncated, number) }
@@ -31,6 +35,7 @@ final class RunFileReader {
                 byteCount: footer.indexByteCount
             )
             index = try RunIndex.decode(indexBytes, footer: footer)
+            cache.keep(index, of: bytes)
         } catch let error as RunFault {
             throw RunFileReader.fault(error, number)
         } catch let error as TaskFault {

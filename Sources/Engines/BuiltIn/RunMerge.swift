@@ -10,6 +10,7 @@ final class RunMerge {
     private let plan: BuiltInPlan
     private let spills: any SpillSpace
     private let limits: AttemptLimits
+    private let indexes: RunIndexCache
     /// Bytes written to intermediate runs.
     private(set) var spilledByteCount: UInt64 = 0
     /// Bytes of the partitions that were read from the runs given.
@@ -17,7 +18,8 @@ final class RunMerge {
     /// Pairs that were read, when they were added up in a table.
     private(set) var countedPairs: UInt64?
 
-    init(_ plan: BuiltInPlan, spills: any SpillSpace, limits: AttemptLimits) {
+    init(_ plan: BuiltInPlan, spills: any SpillSpace, limits: AttemptLimits, indexes: RunIndexCache) {
+        self.indexes = indexes
         self.plan = plan
         self.spills = spills
         self.limits = limits
@@ -56,7 +58,7 @@ final class RunMerge {
         var pairCount: UInt64 = 0
         for (number, run) in runs.enumerated() {
             if limits.isCancelled() { throw .cancelled }
-            let reader = try RunFileReader(run, number: number, partitionCount: plan.partitionCount)
+            let reader = try open(run, number)
             guard let entry = reader.index.entry(for: partition) else { continue }
             note([reader], partition)
             pairCount += entry.pairCount
@@ -123,11 +125,13 @@ final class RunMerge {
     private func open(_ runs: [any RunBytes], from number: Int) throws(TaskFault) -> [RunFileReader] {
         var readers: [RunFileReader] = []
         for (index, run) in runs.enumerated() {
-            readers.append(
-                try RunFileReader(run, number: number + index, partitionCount: plan.partitionCount)
-            )
+            readers.append(try open(run, number + index))
         }
         return readers
+    }
+
+    private func open(_ run: any RunBytes, _ number: Int) throws(TaskFault) -> RunFileReader {
+        try RunFileReader(run, number: number, partitionCount: plan.partitionCount, cache: indexes)
     }
 
     private func note(_ readers: [RunFileReader], _ partition: Int?) {
@@ -163,7 +167,7 @@ final class RunMerge {
             guard let entry = reader.index.entry(for: partition) else { continue }
             cursors.append(PartitionCursor(reader, entry, bufferByteCount: bufferByteCount))
         }
-        var merger = try RunMerger(cursors)
+        let merger = try RunMerger(cursors)
         var untilCheck = 0
         while let smallest = merger.smallest {
             if untilCheck == 0 {

@@ -12,12 +12,13 @@ protocol MergeCursor: AnyObject {
 
 /// Merges sorted sequences: by key, elements of one key in the order of the sequences.
 ///
-/// A loser tree: each element costs as many comparisons as the tree is high.
-struct RunMerger<Cursor: MergeCursor> {
-    private var cursors: [Cursor]
+/// A loser tree: each element costs as many comparisons as the tree is high. Heads and tree lie in memory of their own,
+/// where a comparison counts no references.
+final class RunMerger<Cursor: MergeCursor> {
+    private let cursors: [Cursor]
     /// Losers of the inner nodes, at 0 the winner; -1 while the tree is built.
-    private var tree: [Int]
-    private var heads: [Head]
+    private let tree: UnsafeMutableBufferPointer<Int>
+    private let heads: UnsafeMutableBufferPointer<Head>
 
     /// The smallest element of a sequence, at hand for comparisons.
     private struct Head {
@@ -26,6 +27,7 @@ struct RunMerger<Cursor: MergeCursor> {
         var keyByteCount: Int
         var isLive: Bool
 
+        @inline(__always)
         init(_ cursor: Cursor, isLive: Bool) {
             prefix = cursor.prefix
             key = cursor.key
@@ -36,33 +38,41 @@ struct RunMerger<Cursor: MergeCursor> {
 
     init(_ cursors: [Cursor]) throws(TaskFault) {
         self.cursors = cursors
-        heads = []
-        for cursor in cursors {
+        tree = .allocate(capacity: max(1, cursors.count))
+        tree.initialize(repeating: -1)
+        heads = .allocate(capacity: cursors.count)
+        for (index, cursor) in cursors.enumerated() {
             let isLive = try cursor.advance()
-            heads.append(Head(cursor, isLive: isLive))
+            heads.initializeElement(at: index, to: Head(cursor, isLive: isLive))
         }
-        tree = [Int](repeating: -1, count: max(1, cursors.count))
         for index in cursors.indices.reversed() { settle(index) }
+    }
+
+    deinit {
+        tree.deallocate()
+        heads.deallocate()
     }
 
     /// The cursor with the smallest pair, or `nil` when all are exhausted.
     var smallest: Cursor? {
-        guard let winner = tree.first, winner >= 0, heads[winner].isLive else { return nil }
+        let winner = tree[0]
+        guard winner >= 0, heads[winner].isLive else { return nil }
         return cursors[winner]
     }
 
     /// Moves past the smallest pair.
-    mutating func advance() throws(TaskFault) {
+    func advance() throws(TaskFault) {
         let winner = tree[0]
-        let isLive = try cursors[winner].advance()
-        heads[winner] = Head(cursors[winner], isLive: isLive)
+        let cursor = cursors[winner]
+        let isLive = try cursor.advance()
+        heads[winner] = Head(cursor, isLive: isLive)
         replay(winner)
     }
 
     /// Puts a cursor into a tree that is being built.
-    private mutating func settle(_ index: Int) {
+    private func settle(_ index: Int) {
         var winner = index
-        var node = (index + cursors.count) / 2
+        var node = (index + heads.count) / 2
         while node > 0 {
             if tree[node] < 0 {
                 tree[node] = winner
@@ -74,24 +84,28 @@ struct RunMerger<Cursor: MergeCursor> {
         tree[0] = winner
     }
 
-    private mutating func replay(_ index: Int) {
+    private func replay(_ index: Int) {
         var winner = index
-        var node = (index + cursors.count) / 2
+        var node = (index + heads.count) / 2
         while node > 0 {
-            if isBefore(tree[node], winner) { swap(&tree[node], &winner) }
+            let loser = tree[node]
+            if isBefore(loser, winner) {
+                tree[node] = winner
+                winner = loser
+            }
             node /= 2
         }
         tree[0] = winner
     }
 
+    @inline(__always)
     private func isBefore(_ left: Int, _ right: Int) -> Bool {
         let one = heads[left]
         let other = heads[right]
         guard one.isLive else { return false }
         guard other.isLive else { return true }
         if one.prefix != other.prefix { return one.prefix < other.prefix }
-        if KeyOrder.isLess(one.key, one.keyByteCount, other.key, other.keyByteCount) { return true }
-        if KeyOrder.isLess(other.key, other.keyByteCount, one.key, one.keyByteCount) { return false }
-        return left < right
+        let order = KeyOrder.compare(one.key, one.keyByteCount, other.key, other.keyByteCount)
+        return order != 0 ? order < 0 : left < right
     }
 }

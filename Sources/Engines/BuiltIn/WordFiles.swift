@@ -11,12 +11,15 @@ final class WordFiles: PairStore {
     private let partitionCount: Int
     /// Names of the files of the assignment, in byte order, each once.
     private let names: [[UInt8]]
+    private let numbers: [[UInt8]: UInt32]
     private let table = WordTable()
     private var nodes = [Node(file: 0, previous: 0)]
 
     init(partitionCount: Int, names: Set<String>) {
         self.partitionCount = partitionCount
-        self.names = names.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) }
+        let sorted = names.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) }
+        self.names = sorted
+        numbers = Dictionary(uniqueKeysWithValues: zip(sorted, 0...))
     }
 
     var isEmpty: Bool { table.count == 0 }
@@ -27,8 +30,7 @@ final class WordFiles: PairStore {
 
     /// The number that `add` takes for a file.
     func number(of name: String) -> UInt32 {
-        let bytes = Array(name.utf8)
-        return UInt32(truncatingIfNeeded: names.firstIndex(of: bytes) ?? 0)
+        numbers[Array(name.utf8)] ?? 0
     }
 
     /// Notes that a file holds the words of a batch.

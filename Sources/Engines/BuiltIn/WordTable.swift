@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import MRProtocol
 
@@ -9,68 +10,84 @@ struct WordSlot {
     var high: UInt64
     /// A count, or the newest node of a chain of files.
     var payload: UInt64
-    /// Byte count of the key plus 1; 0: the slot is free.
+    /// Byte count of the key plus 1.
     var mark: UInt32
-    /// Bits of the hash that choose the slot.
+    /// The hash that its place in the index comes from.
     var hash: UInt32
 }
 
-/// An open-addressing table of byte keys; keys of up to 16 bytes lie in the slots.
+/// A hash table of byte keys; keys of up to 16 bytes lie in the slots.
 ///
-/// Words are added in batches: the first pass hashes and touches the slots, the second one counts, so that the
-/// processor waits for many slots at once. The hash is seeded for each process: no input can be made to collide.
+/// Slots stand in the order in which their keys came, which in text packs the frequent words into a few pages. An
+/// open-addressing index of four bytes a place leads to them: the number of a slot, counted from 1, in as many low
+/// bits as the index has, above it the same bits of the hash; 0 is free. Words are added in batches of three passes
+/// (hash, look up, count), each of which fetches ahead for the next one, so that the processor waits for many at
+/// once. The hash is seeded for each process: no input can be made to collide.
 final class WordTable {
     static let inlineByteCount = 16
     static let batchCount = 256
-    private static let firstSlotCount = 1 << 10
+    private static let firstPlaceCount = 1 << 11
     private static let largePageByteCount = 2 << 20
 
     private static let seeds: (UInt64, UInt64) = (.random(in: .min ... .max), .random(in: .min ... .max))
 
+    /// Slots by number; the one at 0 is not used.
     private(set) var slots: UnsafeMutablePointer<WordSlot>
-    private(set) var slotCount = WordTable.firstSlotCount
     private(set) var count = 0
+    private var slotCapacity: Int
+    private var index: UnsafeMutablePointer<UInt32>
+    private var placeCount = WordTable.firstPlaceCount
     private let arena = KeyArena()
     private let seedLow = WordTable.seeds.0
     private let seedHigh = WordTable.seeds.1
+    private let batch: UnsafeMutablePointer<Probe> = .allocate(capacity: WordTable.batchCount)
 
-    private let low: UnsafeMutablePointer<UInt64> = .allocate(capacity: WordTable.batchCount)
-    private let high: UnsafeMutablePointer<UInt64> = .allocate(capacity: WordTable.batchCount)
-    private let hashes: UnsafeMutablePointer<UInt64> = .allocate(capacity: WordTable.batchCount)
-    private let touched: UnsafeMutablePointer<UInt64> = .allocate(capacity: WordTable.batchCount)
+    /// A key on its way to its slot.
+    private struct Probe {
+        var low: UInt64
+        var high: UInt64
+        var hash: UInt64
+        var start: UInt32
+        var byteCount: UInt32
+    }
 
     init() {
-        slots = WordTable.makeSlots(slotCount)
+        index = WordTable.makeIndex(placeCount)
+        slotCapacity = placeCount / 2
+        slots = WordTable.makeSlots(slotCapacity)
     }
 
     deinit {
         slots.deallocate()
-        low.deallocate()
-        high.deallocate()
-        hashes.deallocate()
-        touched.deallocate()
+        index.deallocate()
+        batch.deallocate()
     }
 
-    /// Memory that the keys need: slots are at most four times as many.
+    /// Memory that the keys need: slots and their copy when they grow, four places each.
     ///
-    /// Not the slots held: those that an emptied table keeps must not make it spill again at once.
-    var byteCount: Int { 4 * count * MemoryLayout<WordSlot>.stride + arena.byteCount }
+    /// Not the room held: what an emptied table keeps must not make it spill again at once.
+    var byteCount: Int {
+        count * (2 * MemoryLayout<WordSlot>.stride + 4 * MemoryLayout<UInt32>.stride) + arena.byteCount
+    }
 
-    /// Forgets all keys; keeps the slots unless they are many more than were needed.
+    /// Forgets all keys; keeps the room unless it is much more than was needed.
     func removeAll() {
-        let isTooLarge = slotCount > WordTable.firstSlotCount && 16 * count < slotCount
+        let isTooLarge = placeCount > WordTable.firstPlaceCount && 32 * count < placeCount
         count = 0
         arena.removeAll()
-        if isTooLarge {
-            slots.deallocate()
-            slotCount = WordTable.firstSlotCount
-            slots = WordTable.makeSlots(slotCount)
+        guard isTooLarge else {
+            memset(index, 0, placeCount * MemoryLayout<UInt32>.stride)
             return
         }
-        memset(slots, 0, slotCount * MemoryLayout<WordSlot>.stride)
+        index.deallocate()
+        slots.deallocate()
+        placeCount = WordTable.firstPlaceCount
+        slotCapacity = placeCount / 2
+        index = WordTable.makeIndex(placeCount)
+        slots = WordTable.makeSlots(slotCapacity)
     }
 
-    /// Adds the words `bounds[2 i] ..< bounds[2 i + 1]` of `base`, at most `batchCount` of them.
+    /// Adds the words `bounds[2 i] ..< bounds[2 i + 1]` of `base`, at most `batchCount` of them, none empty.
     ///
     /// `update` gets the slot of each; its payload is 0 when the key is new.
     @inline(__always)
@@ -81,41 +98,34 @@ final class WordTable {
         wordCount: Int,
         update: (UnsafeMutablePointer<WordSlot>) -> Void
     ) {
-        if 2 * (count + wordCount) > slotCount { grow() }
+        if count + wordCount >= slotCapacity { grow() }
+        let index = index
         let slots = slots
-        let mask = UInt64(slotCount - 1)
-        for index in 0..<wordCount {
-            let start = Int(bounds[2 * index])
-            let length = Int(bounds[2 * index + 1]) - start
-            if length <= WordTable.inlineByteCount {
-                load(base + start, length, isRoomy: start + 16 <= byteCount, to: index)
-                hashes[index] = hash(low[index], high[index], length)
-            } else {
-                hashes[index] = longHash(base + start, length)
-                low[index] = hashes[index]
-            }
-            touched[index] = slots[Int(hashes[index] & mask)].low
+        let batch = batch
+        let mask = UInt32(truncatingIfNeeded: placeCount - 1)
+        for number in 0..<wordCount {
+            let start = bounds[2 * number]
+            let length = bounds[2 * number + 1] &- start
+            let probe = probe(base, Int(start), Int(length), byteCount)
+            batch[number] = probe
+            prefetch_for_reading(index + Int(UInt32(truncatingIfNeeded: probe.hash) & mask))
         }
-        for index in 0..<wordCount {
-            let start = Int(bounds[2 * index])
-            let length = Int(bounds[2 * index + 1]) - start
-            let slot =
-                length <= WordTable.inlineByteCount
-                ? find(low[index], high[index], length, hashes[index])
-                : findLong(base + start, length, hashes[index])
-            update(slot)
+        for number in 0..<wordCount {
+            let place = Int(UInt32(truncatingIfNeeded: batch[number].hash) & mask)
+            prefetch_for_reading(slots + Int(index[place] & mask))
+        }
+        for number in 0..<wordCount {
+            update(slot(of: batch + number, base, index: index, slots: slots, mask: mask))
         }
     }
 
     /// The slot of one key; its payload is 0 when the key is new.
     @inline(__always)
     func slot(of key: UnsafePointer<UInt8>, byteCount: Int, isRoomy: Bool) -> UnsafeMutablePointer<WordSlot> {
-        if 2 * (count + 1) > slotCount { grow() }
-        guard byteCount <= WordTable.inlineByteCount else {
-            return findLong(key, byteCount, longHash(key, byteCount))
-        }
-        load(key, byteCount, isRoomy: isRoomy, to: 0)
-        return find(low[0], high[0], byteCount, hash(low[0], high[0], byteCount))
+        if count + 1 >= slotCapacity { grow() }
+        batch[0] = probe(key, 0, byteCount, isRoomy ? max(byteCount, 16) : byteCount)
+        let mask = UInt32(truncatingIfNeeded: placeCount - 1)
+        return slot(of: batch, key, index: index, slots: slots, mask: mask)
     }
 
     /// Where the bytes of the key in `slot` lie, padded as `SortEntry` needs it.
@@ -133,47 +143,57 @@ final class WordTable {
 
     /// Fills `entries` with all keys, the number of the slot as tail.
     func collect(into entries: UnsafeMutablePointer<SortEntry>) {
-        var next = 0
-        for index in 0..<slotCount where slots[index].mark != 0 {
-            let key = key(of: slots + index)
+        for number in 0..<count {
+            let key = key(of: slots + number + 1)
             guard let start = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { continue }
-            entries[next] = SortEntry(
+            entries[number] = SortEntry(
                 key: start,
                 keyByteCount: key.count,
-                tail: UInt32(truncatingIfNeeded: index)
+                tail: UInt32(truncatingIfNeeded: number + 1)
             )
-            next += 1
         }
     }
 
     // MARK: Hashing
 
     @inline(__always)
-    private func load(_ key: UnsafePointer<UInt8>, _ byteCount: Int, isRoomy: Bool, to index: Int) {
-        if isRoomy {
-            let raw = UnsafeRawPointer(key)
-            let first = raw.loadUnaligned(as: UInt64.self)
-            if byteCount <= 8 {
-                low[index] = byteCount == 0 ? 0 : first & (UInt64.max &>> UInt64(64 &- 8 &* byteCount))
-                high[index] = 0
-            } else {
-                let second = raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-                low[index] = first
-                high[index] = second & (UInt64.max &>> UInt64(128 &- 8 &* byteCount))
-            }
+    private func probe(_ base: UnsafePointer<UInt8>, _ start: Int, _ length: Int, _ byteCount: Int) -> Probe {
+        var low: UInt64
+        var high: UInt64
+        var hash: UInt64
+        if length > WordTable.inlineByteCount {
+            hash = longHash(base + start, length)
+            low = hash
+            high = 0
         } else {
+            (low, high) = load(base + start, length, isRoomy: start + WordTable.inlineByteCount <= byteCount)
+            hash = mix(low ^ seedLow, high ^ seedHigh ^ UInt64(truncatingIfNeeded: length))
+        }
+        return Probe(
+            low: low,
+            high: high,
+            hash: hash,
+            start: UInt32(truncatingIfNeeded: start),
+            byteCount: UInt32(truncatingIfNeeded: length)
+        )
+    }
+
+    /// Up to 16 bytes as two numbers, without a branch on how many.
+    @inline(__always)
+    private func load(_ key: UnsafePointer<UInt8>, _ byteCount: Int, isRoomy: Bool) -> (UInt64, UInt64) {
+        guard isRoomy else {
             var pair: (UInt64, UInt64) = (0, 0)
             withUnsafeMutableBytes(of: &pair) {
                 $0.copyMemory(from: UnsafeRawBufferPointer(start: key, count: byteCount))
             }
-            low[index] = pair.0
-            high[index] = pair.1
+            return pair
         }
-    }
-
-    @inline(__always)
-    private func hash(_ low: UInt64, _ high: UInt64, _ byteCount: Int) -> UInt64 {
-        mix(low ^ seedLow, high ^ seedHigh ^ UInt64(byteCount))
+        let raw = UnsafeRawPointer(key)
+        let first = raw.loadUnaligned(as: UInt64.self)
+        let second = raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        let lowShift = UInt64(truncatingIfNeeded: max(0, 64 &- 8 &* byteCount))
+        let highShift = UInt64(truncatingIfNeeded: 128 &- 8 &* byteCount)
+        return (first & (UInt64.max >> lowShift), second & (UInt64.max >> highShift))
     }
 
     @inline(__always)
@@ -201,90 +221,109 @@ final class WordTable {
     // MARK: Probing
 
     @inline(__always)
-    private func find(
-        _ low: UInt64,
-        _ high: UInt64,
-        _ byteCount: Int,
-        _ hash: UInt64
+    private func slot(
+        of probe: UnsafeMutablePointer<Probe>,
+        _ base: UnsafePointer<UInt8>,
+        index: UnsafeMutablePointer<UInt32>,
+        slots: UnsafeMutablePointer<WordSlot>,
+        mask: UInt32
     ) -> UnsafeMutablePointer<WordSlot> {
-        let mark = UInt32(truncatingIfNeeded: byteCount + 1)
-        let mask = slotCount - 1
-        var index = Int(truncatingIfNeeded: hash) & mask
+        let low = probe.pointee.low
+        let high = probe.pointee.high
+        let hash = UInt32(truncatingIfNeeded: probe.pointee.hash)
+        let mark = probe.pointee.byteCount &+ 1
+        let isLong = probe.pointee.byteCount > WordTable.inlineByteCount
+        var place = hash & mask
         while true {
-            let slot = slots + index
-            if slot.pointee.low == low && slot.pointee.high == high && slot.pointee.mark == mark {
-                return slot
+            let entry = index[Int(place)]
+            if entry == 0 { return insert(probe, base, at: Int(place), mask: mask) }
+            if (entry ^ hash) & ~mask == 0 {
+                let slot = slots + Int(entry & mask)
+                if slot.pointee.low == low && slot.pointee.mark == mark {
+                    if !isLong && slot.pointee.high == high { return slot }
+                    if isLong && isKey(slot, base + Int(probe.pointee.start)) { return slot }
+                }
             }
-            if slot.pointee.mark == 0 {
-                count += 1
-                slot.pointee = WordSlot(
-                    low: low,
-                    high: high,
-                    payload: 0,
-                    mark: mark,
-                    hash: UInt32(truncatingIfNeeded: hash)
-                )
-                return slot
-            }
-            index = (index + 1) & mask
+            place = (place &+ 1) & mask
         }
     }
 
-    private func findLong(
-        _ key: UnsafePointer<UInt8>,
-        _ byteCount: Int,
-        _ hash: UInt64
-    ) -> UnsafeMutablePointer<WordSlot> {
-        let mark = UInt32(truncatingIfNeeded: byteCount + 1)
-        let mask = slotCount - 1
-        var index = Int(truncatingIfNeeded: hash) & mask
-        while true {
-            let slot = slots + index
-            if slot.pointee.mark == 0 {
-                count += 1
-                let stored = UInt64(UInt(bitPattern: arena.store(key, byteCount)))
-                slot.pointee = WordSlot(
-                    low: hash,
-                    high: stored,
-                    payload: 0,
-                    mark: mark,
-                    hash: UInt32(truncatingIfNeeded: hash)
-                )
-                return slot
-            }
-            if slot.pointee.mark == mark, slot.pointee.low == hash,
-                let stored = UnsafeRawPointer(bitPattern: UInt(slot.pointee.high)),
-                memcmp(stored, key, byteCount) == 0
-            {
-                return slot
-            }
-            index = (index + 1) & mask
-        }
+    private func isKey(_ slot: UnsafeMutablePointer<WordSlot>, _ key: UnsafePointer<UInt8>) -> Bool {
+        let stored = self.key(of: slot)
+        guard let start = stored.baseAddress else { return false }
+        return memcmp(start, key, stored.count) == 0
     }
 
+    @inline(never)
+    private func insert(
+        _ probe: UnsafeMutablePointer<Probe>,
+        _ base: UnsafePointer<UInt8>,
+        at place: Int,
+        mask: UInt32
+    ) -> UnsafeMutablePointer<WordSlot> {
+        count += 1
+        let byteCount = Int(probe.pointee.byteCount)
+        var high = probe.pointee.high
+        if byteCount > WordTable.inlineByteCount {
+            high = UInt64(UInt(bitPattern: arena.store(base + Int(probe.pointee.start), byteCount)))
+        }
+        let hash = UInt32(truncatingIfNeeded: probe.pointee.hash)
+        let slot = slots + count
+        slot.initialize(
+            to: WordSlot(
+                low: probe.pointee.low,
+                high: high,
+                payload: 0,
+                mark: UInt32(truncatingIfNeeded: byteCount + 1),
+                hash: hash
+            )
+        )
+        index[place] = UInt32(truncatingIfNeeded: count) | (hash & ~mask)
+        return slot
+    }
+
+    /// Makes room for at least another batch.
     private func grow() {
-        var larger = slotCount
-        while 2 * (count + WordTable.batchCount) > larger { larger *= 2 }
-        let moved = WordTable.makeSlots(larger)
-        for index in 0..<slotCount where slots[index].mark != 0 {
-            var target = Int(slots[index].hash) & (larger - 1)
-            while moved[target].mark != 0 { target = (target + 1) & (larger - 1) }
-            moved[target] = slots[index]
-        }
+        precondition(placeCount < 1 << 31, "a table of over two thousand million keys")
+        let larger = WordTable.makeSlots(2 * slotCapacity)
+        larger.update(from: slots, count: count + 1)
         slots.deallocate()
-        slots = moved
-        slotCount = larger
+        slots = larger
+        slotCapacity *= 2
+        index.deallocate()
+        placeCount *= 2
+        index = WordTable.makeIndex(placeCount)
+        let mask = UInt32(truncatingIfNeeded: placeCount - 1)
+        for number in 1..<count + 1 {
+            let hash = slots[number].hash
+            var place = hash & mask
+            while index[Int(place)] != 0 { place = (place &+ 1) & mask }
+            index[Int(place)] = UInt32(truncatingIfNeeded: number) | (hash & ~mask)
+        }
     }
 
-    /// Free slots, on large pages when they are many: each word touches one of them.
     private static func makeSlots(_ count: Int) -> UnsafeMutablePointer<WordSlot> {
-        let byteCount = count * MemoryLayout<WordSlot>.stride
+        let start = makeRoom(count * MemoryLayout<WordSlot>.stride)
+        let slots = start.bindMemory(to: WordSlot.self, capacity: count)
+        slots.initialize(to: WordSlot(low: 0, high: 0, payload: 0, mark: 1, hash: 0))
+        return slots
+    }
+
+    private static func makeIndex(_ count: Int) -> UnsafeMutablePointer<UInt32> {
+        let byteCount = count * MemoryLayout<UInt32>.stride
+        let start = makeRoom(byteCount)
+        memset(start, 0, byteCount)
+        return start.bindMemory(to: UInt32.self, capacity: count)
+    }
+
+    /// Memory on large pages when it is much: words touch it all over.
+    private static func makeRoom(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        let isLarge = byteCount >= largePageByteCount
         let start = UnsafeMutableRawPointer.allocate(
             byteCount: byteCount,
-            alignment: byteCount >= largePageByteCount ? largePageByteCount : MemoryLayout<WordSlot>.stride
+            alignment: isLarge ? largePageByteCount : MemoryLayout<WordSlot>.stride
         )
-        if byteCount >= largePageByteCount { madvise(start, byteCount, MADV_HUGEPAGE) }
-        memset(start, 0, byteCount)
-        return start.bindMemory(to: WordSlot.self, capacity: count)
+        if isLarge { madvise(start, byteCount, MADV_HUGEPAGE) }
+        return start
     }
 }

@@ -24,7 +24,7 @@ public enum ResultMerger {
         if filled.count == 1 { return try copy(filled[0], body) }
         let share = bufferByteCount / max(1, filled.count)
         let buffer = min(maxPartBufferByteCount, max(minPartBufferByteCount, share))
-        var merger = try RunMerger(filled.map { LineCursor($0, rule: rule, bufferByteCount: buffer) })
+        let merger = try RunMerger(filled.map { LineCursor($0, rule: rule, bufferByteCount: buffer) })
         let output = GrowingBytes(capacity: outputByteCount + 1024)
         while let smallest = merger.smallest {
             output.append(smallest.line)

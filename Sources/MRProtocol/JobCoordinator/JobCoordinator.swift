@@ -94,7 +94,8 @@ package struct JobCoordinator: Sendable {
 
     /// From now on any worker may get items of the stage, which one worker had for itself.
     package mutating func openStage(_ stage: Int, of job: JobNumber, now: Duration) -> [Action] {
-        guard jobs[job]?.stages.indices.contains(stage) == true, jobs[job]?.stages[stage].onlyWorker != nil else {
+        guard jobs[job]?.stages.indices.contains(stage) == true, jobs[job]?.stages[stage].onlyWorker != nil
+        else {
             return []
         }
         jobs[job]?.stages[stage].onlyWorker = nil
@@ -351,7 +352,9 @@ extension JobCoordinator {
         now: Duration
     ) -> WorkItem? {
         guard let stage = jobs[number]?.currentStage, mayWork(worker, on: number) else { return nil }
-        if let only = jobs[number]?.stages[stage].onlyWorker, only != worker, workers[only] != nil { return nil }
+        if let only = jobs[number]?.stages[stage].onlyWorker, only != worker, workers[only] != nil {
+            return nil
+        }
         if let item = takeRetry(of: number, stage: stage, for: worker, now: now) { return item }
         if onlyLocal, jobs[number]?.stages[stage].queue.knowsHolders != true { return nil }
         // The queue is taken out while its closure reads the items beside it.

@@ -151,6 +151,10 @@ public struct RunIndex: Hashable, Sendable {
     }
 
     private static func number(in bytes: [UInt8], at position: inout Int) throws(RunFault) -> UInt64 {
+        if position < bytes.count, bytes[position] < 0x80 {  // nearly all of them
+            position += 1
+            return UInt64(bytes[position - 1])
+        }
         let found: (value: UInt64, byteCount: Int)?
         do { found = try Varint.decode(bytes[position...]) } catch { throw .badIndex }
         guard let found else { throw .badIndex }

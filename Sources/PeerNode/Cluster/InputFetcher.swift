@@ -15,9 +15,15 @@ struct InputFetcher: Sendable {
         var name = inputs.count == 1 ? inputs[0].name : "the inputs"
         var seen: Set<CID> = []
         while !level.isEmpty {
-            let nodes = level.filter { ($0.codec == .dagPB || inputs.contains(input: $0)) && seen.insert($0).inserted }
+            let nodes = level.filter {
+                ($0.codec == .dagPB || inputs.contains(input: $0)) && seen.insert($0).inserted
+            }
             guard seen.count <= InputFetcher.maxNodeCount else {
-                throw .malformedInput(file: name, offset: 0, reason: "over \(InputFetcher.maxNodeCount) inner nodes")
+                throw .malformedInput(
+                    file: name,
+                    offset: 0,
+                    reason: "over \(InputFetcher.maxNodeCount) inner nodes"
+                )
             }
             level = []
             for start in stride(from: 0, to: nodes.count, by: 256) {

@@ -8,7 +8,7 @@ final class RemoteRun: RunBytes {
     let reference: RunReference
     private let run: StoredRun
 
-    /// - Parameter ingest: the lease that fetched blocks are put under.
+    /// A run in somebody's store; blocks that are fetched are put under the lease `ingest`.
     init(_ reference: RunReference, store: any BlockStore, exchange: Exchange, ingest: Ingest) {
         self.reference = reference
         let holders = reference.holder.map { [$0] } ?? []

@@ -21,7 +21,9 @@ enum RemoteFailure: Error, Sendable {
         case .failure(let failure):
             if let fault = failure.taskFault {
                 self = .task(fault)
-            } else if failure.code == .unsupportedEngine || failure.code == .refused || failure.code == .unsupportedVersion {
+            } else if failure.code == .unsupportedEngine || failure.code == .refused
+                || failure.code == .unsupportedVersion
+            {
                 self = .lost(failure.message)
             } else {
                 self = .task(.store("the worker answered: \(error)"))

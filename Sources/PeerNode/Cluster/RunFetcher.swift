@@ -76,7 +76,9 @@ actor RunFetcher {
         let index = try await fetching(ingest, options) { try Self.index(reader) }
         guard let entry = index.entry(for: partition) else { return }
         let range = entry.offset..<entry.offset + entry.byteCount
-        let leaves = try await fetching(ingest, options) { try Self.leaves(of: run.root, holding: range, in: store) }
+        let leaves = try await fetching(ingest, options) {
+            try Self.leaves(of: run.root, holding: range, in: store)
+        }
         try await exchange.ensure(leaves, ingest: ingest, options: options)
     }
 
@@ -97,7 +99,9 @@ actor RunFetcher {
     }
 
     /// The blocks that hold a range of a file's bytes.
-    private static func leaves(of root: CID, holding range: Range<UInt64>, in store: any BlockStore) throws -> [CID] {
+    private static func leaves(of root: CID, holding range: Range<UInt64>, in store: any BlockStore) throws
+        -> [CID]
+    {
         var leaves: [CID] = []
         var iterator = try store.leaves(of: root)
         while let leaf = try iterator.next(), leaf.offset < range.upperBound {

@@ -137,13 +137,20 @@ package actor TaskRunner: WorkerDelegate {
         guard case .map(let map) = task else { return }
         let leafCount = map.assignment.segments.reduce(0) { $0 + $1.leaves.count }
         guard leafCount <= ClusterLimits.maxLeavesPerAttempt else {
-            throw CallFailure(.tooLarge, message: "an attempt has at most \(ClusterLimits.maxLeavesPerAttempt) leaves")
+            throw CallFailure(
+                .tooLarge,
+                message: "an attempt has at most \(ClusterLimits.maxLeavesPerAttempt) leaves"
+            )
         }
         let isWhole = map.assignment.segments.allSatisfy { segment in
             !segment.leaves.isEmpty
-                && (segment.leaves + segment.lookahead).allSatisfy { $0.byteCount <= BlockLimits.maxByteCount }
+                && (segment.leaves + segment.lookahead).allSatisfy {
+                    $0.byteCount <= BlockLimits.maxByteCount
+                }
         }
-        guard isWhole else { throw CallFailure(.malformed, message: "a segment has no leaves, or one over the limit") }
+        guard isWhole else {
+            throw CallFailure(.malformed, message: "a segment has no leaves, or one over the limit")
+        }
     }
 
     private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> HostedJob {
@@ -225,7 +232,13 @@ package actor TaskRunner: WorkerDelegate {
                     work: work,
                     stop: stop,
                     master: master,
-                    progress: { count in progress(total.withLock { $0 += UInt64(count); return $0 }) },
+                    progress: { count in
+                        progress(
+                            total.withLock {
+                                $0 += UInt64(count); return $0
+                            }
+                        )
+                    },
                     ended: { end.give($0) }
                 )
                 if !service.execute(request) { end.give(.failure(.cancelled)) }
@@ -272,7 +285,9 @@ package actor TaskRunner: WorkerDelegate {
         return RunReference(root: file.root, byteCount: file.byteCount, holder: holder)
     }
 
-    private nonisolated func run(of file: RunReference, _ execution: JobExecution, _ inputs: Ingest) -> any RunBytes {
+    private nonisolated func run(of file: RunReference, _ execution: JobExecution, _ inputs: Ingest)
+        -> any RunBytes
+    {
         guard file.holder != nil else {
             return StoredRun(root: file.root, byteCount: file.byteCount, store: execution.store)
         }
@@ -287,9 +302,12 @@ package actor TaskRunner: WorkerDelegate {
     ) throws(CallFailure) -> [UInt8] {
         let file: StoredFile
         switch made.file {
-        case .part(let part): file = StoredFile(root: part.cid, byteCount: part.fileByteCount, holders: [signer.peer])
+        case .part(let part):
+            file = StoredFile(root: part.cid, byteCount: part.fileByteCount, holders: [signer.peer])
         case .run(let run):
-            guard let root = run.fileRoot else { throw CallFailure(.internal, message: "the run is not in the store") }
+            guard let root = run.fileRoot else {
+                throw CallFailure(.internal, message: "the run is not in the store")
+            }
             file = StoredFile(root: root, byteCount: run.byteCount, holders: [signer.peer])
         }
         var receipt = Receipt(

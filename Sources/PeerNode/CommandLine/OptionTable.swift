@@ -44,7 +44,7 @@ package struct OptionTable: Sendable {
 
     /// Reads arguments.
     ///
-    /// - Parameter stopsAtOperand: leave the first operand and all behind it unread, in `rest`.
+    /// With `stopsAtOperand` the first operand and all behind it stay unread, in `rest`.
     package func parse(_ arguments: [String], stopsAtOperand: Bool = false) throws(UsageError)
         -> ParsedArguments
     {
@@ -185,19 +185,21 @@ package enum Spelling {
         return scored.min { $0.0 < $1.0 }?.1
     }
 
-    /// Levenshtein distance.
+    /// Insertions, deletions, replacements and swaps of neighbours that make one word of the other.
     static func edits(_ left: String, _ right: String) -> Int {
-        let right = Array(right)
-        var row = Array(0...right.count)
-        for (i, letter) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
+        let (left, right) = (Array(left), Array(right))
+        var rows = [Array(0...right.count)]
+        for i in left.indices {
+            var row = [i + 1]
             for j in right.indices {
-                let replaced = diagonal + (letter == right[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+                var least = min(rows[i][j] + (left[i] == right[j] ? 0 : 1), rows[i][j + 1] + 1, row[j] + 1)
+                if i > 0, j > 0, left[i] == right[j - 1], left[i - 1] == right[j] {
+                    least = min(least, rows[i - 1][j - 1] + 1)
+                }
+                row.append(least)
             }
+            rows.append(row)
         }
-        return row[right.count]
+        return rows[left.count][right.count]
     }
 }

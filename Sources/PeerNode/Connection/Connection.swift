@@ -19,6 +19,7 @@ package final class Connection {
     private let channel: SecuredChannel
     private let protocols: ProtocolTable
     private let counters: NetworkCounters
+    let limits: HostLimits
     private let tasks = TaskNursery()
     private var session: YamuxSession
     private var streams: [YamuxStreamID: MuxedStream] = [:]
@@ -34,15 +35,17 @@ package final class Connection {
         _ upgraded: ConnectionUpgrade.Outcome,
         isInbound: Bool,
         protocols: ProtocolTable,
-        counters: NetworkCounters
+        counters: NetworkCounters,
+        limits: HostLimits
     ) {
+        self.limits = limits
         peer = upgraded.remote.peer
         self.isInbound = isInbound
         channel = upgraded.channel
         remote = channel.raw.socket.remote
         self.protocols = protocols
         self.counters = counters
-        session = YamuxSession(role: isInbound ? .listener : .dialer, now: .now)
+        session = YamuxSession(role: isInbound ? .listener : .dialer, limits: limits.muxer, now: .now)
     }
 
     /// The latest round trip that the muxer measured.
@@ -256,6 +259,9 @@ package final class Connection {
             }
         }
     }
+
+    /// Counts a stream of the peer's that never came to a protocol.
+    func countRefusal(_ reason: String) { counters.count(.streamRefused, reason) }
 
     /// Runs the handler of an inbound stream, or resets a stream too many.
     func startHandler(of stream: MuxedStream) {

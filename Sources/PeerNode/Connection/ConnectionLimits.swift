@@ -1,3 +1,23 @@
+package import LibP2P
+
+/// The limits of one host that a test or an operator may tighten.
+package struct HostLimits: Sendable {
+    /// Security and muxer of a connection, in and out.
+    package var upgradeTimeout = ConnectionLimits.upgradeTimeout
+    /// Negotiation of a stream, in and out.
+    package var negotiationTimeout = ConnectionLimits.negotiationTimeout
+    /// Connections in all.
+    package var maxConnectionCount = ConnectionLimits.maxConnectionCount
+    /// Connections of one peer.
+    package var maxConnectionCountPerPeer = ConnectionLimits.maxConnectionCountPerPeer
+    /// Inbound connections in their handshake.
+    package var maxUpgradingCount = ConnectionLimits.maxUpgradingCount
+    /// Streams, windows and floods of one connection.
+    package var muxer = YamuxLimits()
+
+    package init() {}
+}
+
 /// What one node allows its connections; durations are go-libp2p's (WIRE section 10).
 package enum ConnectionLimits: Sendable {
     /// TCP connect of one address.

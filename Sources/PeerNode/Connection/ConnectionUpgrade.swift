@@ -15,6 +15,7 @@ struct ConnectionUpgrade {
 
     let identity: Ed25519.KeyPair
     let swarmKey: SwarmKey?
+    var timeout = ConnectionLimits.upgradeTimeout
 
     /// Upgrades the dialer's end.
     func dial(_ socket: Socket, expecting peer: PeerID?) async throws(ConnectionFault) -> Outcome {
@@ -33,7 +34,7 @@ struct ConnectionUpgrade {
     ) async throws(ConnectionFault) -> Outcome {
         let raw = RawChannel(socket: socket, swarmKey: swarmKey)
         var didTimeOut = false
-        let timer = NetworkActor.schedule(after: ConnectionLimits.upgradeTimeout) {
+        let timer = NetworkActor.schedule(after: timeout) {
             didTimeOut = true
             socket.close()
         }

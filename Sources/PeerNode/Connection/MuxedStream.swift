@@ -17,6 +17,17 @@ package enum StreamFault: Error, Equatable, Sendable {
     case connection(ConnectionFault)
 }
 
+extension StreamFault {
+    /// A short stable name for counters, of a stream that came to no protocol.
+    var refusalName: String {
+        switch self {
+        case .timedOut: "negotiation timed out"
+        case .negotiation, .protocolsRefused: "negotiation failed"
+        case .resetByPeer, .closedHere, .cancelled, .connection: "gave up negotiating"
+        }
+    }
+}
+
 /// One stream of a connection: negotiates its protocol, then carries bytes with backpressure both ways.
 ///
 /// Bytes that the application has not read stay in the stream's window, so a slow reader stops its peer and nobody
@@ -165,7 +176,7 @@ package final class MuxedStream: PeerStream {
 
     /// Ends the stream after a handler: FIN behind what is queued, and what still comes is thrown away.
     ///
-    /// A peer that does not end its half within `ConnectionLimits.negotiationTimeout` is reset.
+    /// A peer that does not end its half within `HostLimits.negotiationTimeout` is reset.
     func finish() {
         closeWrite()
         guard !hasEnded, fault == nil else { return }
@@ -231,7 +242,7 @@ package final class MuxedStream: PeerStream {
 
     private func startTimer() {
         stopTimer()
-        timer = NetworkActor.schedule(after: ConnectionLimits.negotiationTimeout) { self.fail(.timedOut) }
+        timer = NetworkActor.schedule(after: connection.limits.negotiationTimeout) { self.fail(.timedOut) }
     }
 
     private func stopTimer() {
@@ -282,6 +293,7 @@ package final class MuxedStream: PeerStream {
     func fail(_ fault: StreamFault) {
         guard self.fault == nil else { return }
         self.fault = fault
+        if case .listening = negotiation { connection.countRefusal(fault.refusalName) }
         stopTimer()
         if !hasEnded { inbox = FIFO() }
         connection.reset(id)

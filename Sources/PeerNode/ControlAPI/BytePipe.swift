@@ -9,7 +9,7 @@ package final class BytePipe: @unchecked Sendable {
     // Unchecked: `state` is touched only while `mutex` is held; the callbacks are set before the pipe is shared.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var state = State()
+    private let state = State()
     private let onSpace: @Sendable () -> Void
     private let onBytes: @Sendable () -> Void
 
@@ -18,7 +18,8 @@ package final class BytePipe: @unchecked Sendable {
     /// Longest wait for the other side, in seconds; after it the pipe breaks.
     package static let stallLimitSeconds = 60
 
-    private struct State {
+    /// A class, so that no access to it spans a wait: another thread changes it meanwhile.
+    private final class State {
         var chunks: [[UInt8]] = []
         var head = 0
         /// Bytes of the first chunk already read.
@@ -57,10 +58,10 @@ package final class BytePipe: @unchecked Sendable {
         changed.deallocate()
     }
 
-    private func locked<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
+    private func locked<Result>(_ body: (State) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return try body(&state)
+        return try body(state)
     }
 
     // MARK: Writing
@@ -85,7 +86,7 @@ package final class BytePipe: @unchecked Sendable {
         guard !bytes.isEmpty else { return }
         try locked { state in
             while state.end == nil, state.byteCount >= BytePipe.capacity {
-                try wait(&state, for: "the reader")
+                try wait(state, for: "the reader")
             }
             if let end = state.end { throw end }
             state.chunks.append(bytes)
@@ -129,7 +130,7 @@ package final class BytePipe: @unchecked Sendable {
         let (result, madeRoom) = locked { state -> (Poll, Bool) in
             if state.byteCount == 0 { return (state.end.map(Poll.ended) ?? .nothingYet, false) }
             let wasFull = state.byteCount >= BytePipe.capacity
-            return (.bytes(take(&state, upTo: limit)), wasFull && state.byteCount < BytePipe.capacity)
+            return (.bytes(take(state, upTo: limit)), wasFull && state.byteCount < BytePipe.capacity)
         }
         if madeRoom { onSpace() }
         return result
@@ -143,20 +144,20 @@ package final class BytePipe: @unchecked Sendable {
     {
         let (bytes, madeRoom) = try locked { state -> ([UInt8], Bool) in
             while state.byteCount == 0, state.end == nil {
-                try wait(&state, for: "the sender", seconds: stallLimitSeconds)
+                try wait(state, for: "the sender", seconds: stallLimitSeconds)
             }
             if state.byteCount == 0 {
                 if let end = state.end, end != .finished { throw end }
                 return ([], false)
             }
             let wasFull = state.byteCount >= BytePipe.capacity
-            return (take(&state, upTo: limit), wasFull && state.byteCount < BytePipe.capacity)
+            return (take(state, upTo: limit), wasFull && state.byteCount < BytePipe.capacity)
         }
         if madeRoom { onSpace() }
         return bytes
     }
 
-    private func take(_ state: inout State, upTo limit: Int) -> [UInt8] {
+    private func take(_ state: State, upTo limit: Int) -> [UInt8] {
         let chunk = state.chunks[state.head]
         let available = chunk.count - state.consumed
         let bytes =
@@ -178,7 +179,7 @@ package final class BytePipe: @unchecked Sendable {
     }
 
     private func wait(
-        _ state: inout State,
+        _ state: State,
         for side: String,
         seconds: Int = BytePipe.stallLimitSeconds
     ) throws {

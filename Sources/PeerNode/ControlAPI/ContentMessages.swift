@@ -131,13 +131,19 @@ extension RepositoryStatistics: JSONMessage {
 }
 
 extension CollectionReport: JSONMessage {
-    package var json: JSON { ["removed": .count(removedCount), "bytes": .count(removedByteCount)] }
+    package var json: JSON {
+        [
+            "removed": .count(removedCount), "bytes": .count(removedByteCount),
+            "warnings": .array(warnings.map(JSON.string)),
+        ]
+    }
 
     package init(json: JSON) throws(NodeError) {
         let fields = try JSONFields(json, of: "collection")
         self.init(
             removedCount: try fields.unsigned("removed"),
-            removedByteCount: try fields.unsigned("bytes")
+            removedByteCount: try fields.unsigned("bytes"),
+            warnings: fields.optional("warnings") == nil ? [] : try fields.texts("warnings")
         )
     }
 }

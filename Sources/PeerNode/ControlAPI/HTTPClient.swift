@@ -61,6 +61,10 @@ private final class ClientLoop: @unchecked Sendable {
     private var outcome: Result<Int, any Error>?
 
     static let pieceByteCount = 1 << 17
+    /// Longest silence of the daemon, in seconds.
+    ///
+    /// Long, as it may be waiting for blocks; `--timeout` ends it earlier.
+    static let silenceLimitSeconds: UInt32 = 24 * 3_600
 
     init() throws(HTTPFault) {
         protocolName = strdup("control")
@@ -77,6 +81,7 @@ private final class ClientLoop: @unchecked Sendable {
         info.pt_serv_buf_size = UInt32(ClientLoop.pieceByteCount)
         info.options = UInt64(LWS_SERVER_OPTION_DISABLE_IPV6)
         info.max_http_header_data = UInt16(HTTPServer.headByteLimit)
+        info.timeout_secs = ClientLoop.silenceLimitSeconds
         info.user = Unmanaged.passUnretained(self).toOpaque()
         context = lws_create_context(&info)
         if context == nil { throw .noContext("libwebsockets cannot start") }

@@ -14,7 +14,9 @@ public indirect enum JSON: Hashable, Sendable {
 
     /// One member of an object.
     public struct Member: Hashable, Sendable {
+        /// The member's name.
         public var name: String
+        /// The member's value.
         public var value: JSON
 
         /// Pairs a name with a value.
@@ -119,7 +121,9 @@ extension JSON {
     ///
     /// Duplicate member names and anything after the value are refused.
     ///
-    /// - Parameter byteLimit: longest text read, in bytes.
+    /// `byteLimit` is the longest text read, in bytes.
+    ///
+    /// - Throws: `JSONFault` with the place of the first error, or what limit was passed.
     public init(parsing text: some Collection<UInt8>, byteLimit: Int) throws(JSONFault) {
         guard text.count <= byteLimit else { throw .tooLong(byteCount: text.count, limit: byteLimit) }
         var error = json_error_t()

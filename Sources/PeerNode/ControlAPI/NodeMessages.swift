@@ -69,7 +69,10 @@ extension NodeStatus: JSONMessage {
             "counters": .object(
                 counters.sorted { $0.key < $1.key }.map { part in
                     let reasons = part.value.sorted { $0.key < $1.key }
-                    return JSON.Member(part.key, .object(reasons.map { JSON.Member($0.key, .count($0.value)) }))
+                    return JSON.Member(
+                        part.key,
+                        .object(reasons.map { JSON.Member($0.key, .count($0.value)) })
+                    )
                 }
             ),
         ]
@@ -89,7 +92,9 @@ extension NodeStatus: JSONMessage {
         bootstrap = try fields.messages("bootstrap")
         waits = try fields.texts("waits")
         for part in json["counters"]?.members ?? [] {
-            for reason in part.value.members ?? [] { counters[part.name, default: [:]][reason.name] = reason.value.unsigned }
+            for reason in part.value.members ?? [] {
+                counters[part.name, default: [:]][reason.name] = reason.value.unsigned
+            }
         }
     }
 }

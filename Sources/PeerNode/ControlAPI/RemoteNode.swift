@@ -476,6 +476,7 @@ extension RemoteNode {
         )
     }
 
+    /// As `NodeService` says.
     public func echo(_ peer: String, byteCount: UInt64, halfCloses: Bool) async throws -> UInt64 {
         let query = [("bytes", "\(byteCount)"), ("halfClose", halfCloses ? "true" : "false")]
         let answer = try await ask(.post, RemoteNode.target("peers", peer, "echo", query: query))

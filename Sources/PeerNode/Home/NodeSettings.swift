@@ -16,6 +16,7 @@ public struct NodeSettings: Hashable, Sendable {
     public var swarmKey: String?
     /// Speak the protocols that tests and benchmarks use.
     public var diagnostics = false
+    /// The least that is logged.
     public var logLevel = LogLevel.info
 
     /// Where a node listens unless told otherwise.

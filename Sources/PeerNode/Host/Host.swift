@@ -36,7 +36,11 @@ package final class Host {
             preconditionFailure("an Ed25519 key is a public key: \(error)")
         }
         localPeer = PeerID(publicKey)
-        upgrade = ConnectionUpgrade(identity: configuration.identity, swarmKey: configuration.swarmKey)
+        upgrade = ConnectionUpgrade(
+            identity: configuration.identity,
+            swarmKey: configuration.swarmKey,
+            timeout: configuration.limits.upgradeTimeout
+        )
     }
 
     // MARK: Life
@@ -123,8 +127,8 @@ package final class Host {
 
     private func acceptLoop(_ listener: ListeningSocket) async {
         while let socket = await listener.accept() {
-            guard upgradingCount < ConnectionLimits.maxUpgradingCount,
-                connectionCount < ConnectionLimits.maxConnectionCount, !isStopping
+            guard upgradingCount < configuration.limits.maxUpgradingCount,
+                connectionCount < configuration.limits.maxConnectionCount, !isStopping
             else {
                 counters.count(.upgradeFailed, ConnectionFault.tooManyConnections.name)
                 socket.close()
@@ -161,8 +165,8 @@ package final class Host {
                 .closedHere
             } else if peer == localPeer {
                 .dialedSelf
-            } else if ofPeer >= ConnectionLimits.maxConnectionCountPerPeer
-                || connectionCount >= ConnectionLimits.maxConnectionCount
+            } else if ofPeer >= configuration.limits.maxConnectionCountPerPeer
+                || connectionCount >= configuration.limits.maxConnectionCount
             {
                 .tooManyConnections
             } else {
@@ -172,7 +176,13 @@ package final class Host {
             outcome.channel.raw.socket.close()
             throw fault
         }
-        let connection = Connection(outcome, isInbound: isInbound, protocols: protocols, counters: counters)
+        let connection = Connection(
+            outcome,
+            isInbound: isInbound,
+            protocols: protocols,
+            counters: counters,
+            limits: configuration.limits
+        )
         connections[peer, default: []].append(connection)
         connectionCount += 1
         counters.count(.connectionOpened, isInbound ? "inbound" : "outbound")

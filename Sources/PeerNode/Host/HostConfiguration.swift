@@ -14,6 +14,8 @@ package struct HostConfiguration: Sendable {
     package var agent: String
     /// Whether the protocols for tests and benchmarks are served.
     package var servesDiagnostics: Bool
+    /// What peers may do.
+    package var limits = HostLimits()
 
     /// A configuration; no swarm key and no diagnostics unless said otherwise.
     package init(

@@ -189,7 +189,9 @@ extension JobDatabase {
         }
     }
 
-    private func insert(_ memory: Memory, turn: Int64, into connection: Database.Connection) throws(DatabaseError) {
+    private func insert(_ memory: Memory, turn: Int64, into connection: Database.Connection)
+        throws(DatabaseError)
+    {
         var root: SQLValue = .null
         var (readsOn, byteCount, taskCount, counters) = (0, UInt64(0), 0, TaskCounters())
         switch memory.value {
@@ -211,7 +213,9 @@ extension JobDatabase {
         )
     }
 
-    private func evict(over limit: UInt64, from connection: Database.Connection) throws(DatabaseError) -> [TaskKey] {
+    private func evict(over limit: UInt64, from connection: Database.Connection) throws(DatabaseError)
+        -> [TaskKey]
+    {
         let rowCost = JobDatabase.rememberedRowByteCount
         let sum = "SELECT total(byte_count + \(rowCost)) FROM remembered"
         var excess = (try connection.integer(sum) ?? 0) - Int64(clamping: limit)

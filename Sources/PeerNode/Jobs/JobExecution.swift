@@ -131,7 +131,11 @@ extension AttemptRequest {
             )
             return TaskOutput(file: .run(run), counters: counters)
         case .reduce(let partition, let runs):
-            let sink = StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: execution.sharesRuns)
+            let sink = StoreSink(
+                store: execution.store,
+                ingest: execution.ingest,
+                isFlushed: execution.sharesRuns
+            )
             let counters = try engine.executeReduce(
                 partition: partition,
                 runs: runs,

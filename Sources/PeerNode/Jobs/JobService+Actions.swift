@@ -46,7 +46,11 @@ extension JobService {
     nonisolated func serve(_ slot: Slot) async {
         while let request = pool.next(for: slot) {
             let result = slot.execute(request)
-            if let ended = request.ended { ended(result) } else { await attemptEnded(request.attempt.id, result) }
+            if let ended = request.ended {
+                ended(result)
+            } else {
+                await attemptEnded(request.attempt.id, result)
+            }
         }
     }
 }
@@ -100,7 +104,7 @@ extension JobService {
         queue.put(.cancelRemote(attempt.id.number, attempt.worker))
     }
 
-    /// - Parameter isRecorded: the output is here, where no other node's loss can take it.
+    /// An attempt is over; `isRecorded` when its output is here, where no other node's loss can take it.
     func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
         guard let attempt = running.removeValue(forKey: id)?.attempt else { return }
         let job = active[attempt.job]
@@ -117,8 +121,12 @@ extension JobService {
         case .failure(let fault):
             if let job, fault != .cancelled { note(fault, of: attempt, in: job) }
             if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
-                let first = attempt.item.stage < job.outputs.count - 1 ? attempt.item.index * CoordinatorLimits.mergeFanIn : 0
-                if let maker = job.maker(ofInput: first + index, of: attempt.item) { coordinator.blame(maker, in: job.number) }
+                let first =
+                    attempt.item.stage < job.outputs.count - 1
+                    ? attempt.item.index * CoordinatorLimits.mergeFanIn : 0
+                if let maker = job.maker(ofInput: first + index, of: attempt.item) {
+                    coordinator.blame(maker, in: job.number)
+                }
             }
             let actions = coordinator.attemptFailed(
                 id,

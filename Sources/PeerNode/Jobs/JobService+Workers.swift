@@ -57,7 +57,9 @@ extension JobService {
 
     /// How far a job of this node is, for peers that ask.
     func statusMessage(ofJob cid: CID) -> JobStatusMessage? {
-        guard let status = active.values.first(where: { $0.status.specCID == cid })?.status else { return nil }
+        guard let status = active.values.first(where: { $0.status.specCID == cid })?.status else {
+            return nil
+        }
         var message = JobStatusMessage()
         message.state =
             switch status.state {
@@ -69,7 +71,9 @@ extension JobService {
             }
         message.taskCount = UInt32(clamping: status.map.total + status.merge.total + status.reduce.total)
         message.doneTaskCount = UInt32(clamping: status.map.done + status.merge.done + status.reduce.done)
-        message.runningTaskCount = UInt32(clamping: status.map.running + status.merge.running + status.reduce.running)
+        message.runningTaskCount = UInt32(
+            clamping: status.map.running + status.merge.running + status.reduce.running
+        )
         message.result = status.result
         return message
     }
@@ -127,7 +131,9 @@ extension JobService {
         guard let cluster else { return nil }
         let leaves = plan.files.flatMap(\.leaves).map(\.cid)
         // A store that cannot answer is met again by the attempts.
-        guard let missing = try? await cluster.exchange.reader.missing(among: leaves).missing else { return nil }
+        guard let missing = try? await cluster.exchange.reader.missing(among: leaves).missing else {
+            return nil
+        }
         let isSmall = plan.byteCount < ClusterLimits.localJobByteCount
         if missing.isEmpty, workers.isEmpty || isSmall { return nil }
         var holders: [WorkerID: [Bool]] = [:]
@@ -137,7 +143,12 @@ extension JobService {
             for (id, joined) in workers {
                 group.addTask {
                     // A worker that does not answer in time counts as holding nothing.
-                    (id, try? await withTimeout(ClusterLimits.haveTimeout) { try await joined.worker.have(leaves) })
+                    (
+                        id,
+                        try? await withTimeout(ClusterLimits.haveTimeout) {
+                            try await joined.worker.have(leaves)
+                        }
+                    )
                 }
             }
             for await (id, held) in group where held?.count == leaves.count { holders[id] = held }
@@ -307,11 +318,18 @@ extension JobService {
             let lookahead = Int(receipt.lookaheadCount)
             let isCopied = job.copiedRunByteCount + file.byteCount <= ClusterLimits.smallShuffleByteCount
             guard isCopied else {
-                let run = RemoteRun(file, store: storage.store, exchange: cluster.exchange, ingest: execution.ingest)
+                let run = RemoteRun(
+                    file,
+                    store: storage.store,
+                    exchange: cluster.exchange,
+                    ingest: execution.ingest
+                )
                 if job.status.spec.reduceCount > 1 {
                     apply(coordinator.openStage(job.outputs.count - 1, of: job.number, now: now))
                 }
-                return (TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false)
+                return (
+                    TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false
+                )
             }
             job.copiedRunByteCount += file.byteCount
             try await cluster.fetcher.fetchRun(

@@ -80,6 +80,7 @@ extension JobStorage {
         do throws(TaskFault) {
             let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines)
             let ingest = try makeIngest()
+            try hold(status.spec.inputs.map(\.root), ingest)
             if usesMemory, let known = rememberedResult(keys, status, ingest) { return known }
             var resolver = InputResolver(store: store)
             for input in status.spec.inputs { try resolver.add(input) }
@@ -129,6 +130,11 @@ extension JobStorage {
         return PlannedJob(execution: execution, plan: plan, keys: keys, parts: parts, notes: inputs.notes)
     }
 
+    /// Keeps the inputs from the collector until the job's lease ends, also when their pins go.
+    private func hold(_ roots: [CID], _ ingest: Ingest) throws(TaskFault) {
+        do throws(BlockStoreError) { try ingest.hold(roots) } catch { throw .store(error.message) }
+    }
+
     /// The store for attempts: blocks that are not here are fetched and put under the job's lease.
     private func reading(_ ingest: Ingest) -> any BlockStore {
         guard let exchange else { return store }
@@ -157,7 +163,9 @@ extension JobStorage {
                 let builder = FileBuilder(ingest: execution.ingest)
                 try inMemory.forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
                 let node = try builder.finish()
-                shared.append(StoredRun(root: node.cid, byteCount: node.fileByteCount, store: execution.store))
+                shared.append(
+                    StoredRun(root: node.cid, byteCount: node.fileByteCount, store: execution.store)
+                )
             }
             try execution.ingest.flush()
         } catch {
@@ -174,31 +182,14 @@ extension JobStorage {
     private func rememberedResult(_ keys: JobKeys, _ status: JobStatus, _ ingest: Ingest) -> PlanOutcome? {
         guard case .run(let output)? = remembered(keys.job) else { return nil }
         do throws(BlockStoreError) {
-            guard try protect(output.root, ingest) else {
-                forget([keys.job])
-                return nil
-            }
+            try ingest.protectDAG(output.root, in: store)
             try ingest.pin(JobStorage.resultPin(status), output.root, closing: true)
         } catch {
-            return nil  // the job runs instead, and meets the same fault if it matters
+            // Whatever is wrong, the job runs instead, and meets it again if it matters.
+            if error.code == .notFound { forget([keys.job]) }
+            return nil
         }
         return .remembered(output)
-    }
-
-    /// Puts a whole DAG under a lease; `false` when a block is missing.
-    private func protect(_ root: CID, _ ingest: Ingest) throws(BlockStoreError) -> Bool {
-        guard try ingest.protect([root]) == nil else { return false }
-        guard root.codec == .dagPB else { return true }
-        let block = try store.block(root)
-        let result = block.withUnsafeBytes { bytes -> Result<[CID], BlockStoreError> in
-            do throws(BlockStoreError) {
-                return .success(try DAGLinks.links(of: root, bytes))
-            } catch {
-                return .failure(error)
-            }
-        }
-        for link in try result.get() { guard try protect(link, ingest) else { return false } }
-        return true
     }
 
     static func resultPin(_ status: JobStatus) -> String {

@@ -43,9 +43,7 @@ public final class DescriptorSource: ByteSource {
 
     /// Reads `descriptor`, which is closed with this object when `owned`.
     ///
-    /// - Parameters:
-    ///   - name: what errors call the file.
-    ///   - progress: called with the number of bytes after each read.
+    /// Errors call the file `name`; `progress` gets the number of bytes after each read.
     public init(
         descriptor: Int32,
         name: String,
@@ -89,7 +87,7 @@ package final class PipeSource: ByteSource, @unchecked Sendable {
 
     /// Reads what is written to `pipe`.
     ///
-    /// - Parameter stallLimitSeconds: longest wait for the next bytes.
+    /// It waits at most `stallLimitSeconds` for the next bytes.
     package init(
         _ pipe: BytePipe,
         byteCount: UInt64?,

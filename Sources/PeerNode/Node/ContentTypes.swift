@@ -2,6 +2,7 @@ public import Multiformats
 
 /// A CID, or a name below one: `CID`, `CID/a/b`, `/ipfs/CID/a/b`.
 public struct ContentPath: Hashable, Sendable, CustomStringConvertible {
+    /// The CID that the path starts at.
     public var root: CID
     /// Names to follow from the root, none empty.
     public var names: [String]
@@ -42,7 +43,9 @@ public enum ContentKind: String, Hashable, Sendable, CaseIterable {
 
 /// One node of a DAG, resolved.
 public struct ContentInfo: Hashable, Sendable {
+    /// What it is called by.
     public var cid: CID
+    /// What it is.
     public var kind: ContentKind
     /// File bytes; for a directory 0; otherwise the block's bytes.
     public var size: UInt64
@@ -60,10 +63,13 @@ public struct ContentInfo: Hashable, Sendable {
 
 /// One entry of a directory.
 public struct ContentEntry: Hashable, Sendable {
+    /// Its name; empty: none.
     public var name: String
+    /// What it is called by.
     public var cid: CID
     /// File bytes; 0 for a directory.
     public var size: UInt64
+    /// What it is.
     public var kind: ContentKind
 
     /// Describes an entry.
@@ -77,6 +83,7 @@ public struct ContentEntry: Hashable, Sendable {
 
 /// One node that was added, with what a directory above it needs to link to it.
 public struct AddedNode: Hashable, Sendable {
+    /// What it is called by.
     public var cid: CID
     /// Bytes of the block and of everything below it (Tsize).
     public var dagSize: UInt64
@@ -93,7 +100,9 @@ public struct AddedNode: Hashable, Sendable {
 
 /// A link from a directory that is being made.
 public struct NewEntry: Hashable, Sendable {
+    /// Its name; empty: none.
     public var name: String
+    /// What the entry leads to.
     public var node: AddedNode
 
     /// Names a node.
@@ -115,6 +124,7 @@ public enum ImportProfile: String, Hashable, Sendable, CaseIterable {
 
 /// A running add: what it stores is safe from garbage collection until it is finished or abandoned.
 public struct AddSession: Hashable, Sendable {
+    /// Names the add in later calls.
     public var id: String
 
     /// Names a session.
@@ -123,7 +133,9 @@ public struct AddSession: Hashable, Sendable {
 
 /// A named root that garbage collection keeps.
 public struct PinInfo: Hashable, Sendable {
+    /// What it is called by.
     public var cid: CID
+    /// Its name; empty: none.
     public var name: String
 
     /// Describes a pin.
@@ -135,7 +147,9 @@ public struct PinInfo: Hashable, Sendable {
 
 /// A block and its length.
 public struct BlockInfo: Hashable, Sendable {
+    /// What it is called by.
     public var cid: CID
+    /// Bytes.
     public var size: Int
 
     /// Describes a block.
@@ -147,7 +161,9 @@ public struct BlockInfo: Hashable, Sendable {
 
 /// The distinct blocks under a root.
 public struct DAGStatistics: Hashable, Sendable {
+    /// Distinct blocks.
     public var blockCount: UInt64
+    /// Bytes of the blocks.
     public var byteCount: UInt64
 
     /// Describes a DAG.
@@ -159,9 +175,13 @@ public struct DAGStatistics: Hashable, Sendable {
 
 /// What a CAR brought.
 public struct ImportReport: Hashable, Sendable {
+    /// The roots that the CAR names.
     public var roots: [CID]
+    /// Distinct blocks.
     public var blockCount: UInt64
+    /// Bytes of the blocks.
     public var byteCount: UInt64
+    /// Whether the roots were pinned.
     public var isPinned: Bool
 
     /// Describes an import.
@@ -175,14 +195,17 @@ public struct ImportReport: Hashable, Sendable {
 
 /// What the store holds.
 public struct RepositoryStatistics: Hashable, Sendable {
+    /// Distinct blocks.
     public var blockCount: UInt64
     /// Bytes of the blocks.
     public var byteCount: UInt64
     /// Most bytes of blocks; `nil`: no limit.
     public var byteLimit: UInt64?
+    /// Pins, those of results among them.
     public var pinCount: UInt64
     /// Corrupt blocks set aside.
     public var quarantinedCount: UInt64
+    /// The node's folder.
     public var path: String
 
     /// Describes a store.
@@ -205,18 +228,24 @@ public struct RepositoryStatistics: Hashable, Sendable {
 
 /// What a garbage collection removed.
 public struct CollectionReport: Hashable, Sendable {
+    /// Blocks removed.
     public var removedCount: UInt64
+    /// Bytes of the blocks removed.
     public var removedByteCount: UInt64
+    /// A line for each pin whose DAG could not be walked to its end.
+    public var warnings: [String]
 
     /// Describes a collection.
-    public init(removedCount: UInt64, removedByteCount: UInt64) {
+    public init(removedCount: UInt64, removedByteCount: UInt64, warnings: [String] = []) {
         self.removedCount = removedCount
         self.removedByteCount = removedByteCount
+        self.warnings = warnings
     }
 }
 
 /// What a check of every block found.
 public struct VerificationReport: Hashable, Sendable {
+    /// Blocks read and hashed.
     public var checkedCount: UInt64
     /// Blocks whose bytes do not match their CID; they are quarantined.
     public var corrupt: [CID]

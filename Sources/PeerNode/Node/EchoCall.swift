@@ -5,7 +5,9 @@ struct EchoCall {
     static let protocolID = "/bench/echo/1"
     /// Most bytes of one call.
     static let maxByteCount: UInt64 = 64 << 30
-    private static let chunkByteCount = 256 << 10
+    /// Length of what is sent again and again: a prime, so that no chunk or frame of a power of two hides a loss.
+    private static let patternByteCount = 65_521
+    private static let pattern = (0..<patternByteCount).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
 
     let stream: any PeerStream
     let byteCount: UInt64
@@ -29,9 +31,9 @@ struct EchoCall {
     private func write() async throws {
         var sent: UInt64 = 0
         while sent < byteCount {
-            let count = Int(min(byteCount - sent, UInt64(EchoCall.chunkByteCount)))
-            try await stream.write((0..<count).map { EchoCall.byte(at: sent + UInt64($0)) })
-            sent += UInt64(count)
+            let piece = EchoCall.expected(at: sent, atMost: byteCount - sent)
+            try await stream.write(Array(piece))
+            sent += UInt64(piece.count)
         }
         if halfCloses { try await stream.closeWrite() }
     }
@@ -39,12 +41,18 @@ struct EchoCall {
     private func read() async throws -> UInt64 {
         var received: UInt64 = 0
         while halfCloses || received < byteCount {
-            guard let bytes = try await stream.read(atMost: EchoCall.chunkByteCount) else { break }
-            for byte in bytes {
-                guard byte == EchoCall.byte(at: received) else {
-                    throw NodeError(.damagedInput, "the echo differs at byte \(received)")
+            guard let bytes = try await stream.read(atMost: EchoCall.patternByteCount) else { break }
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let piece = EchoCall.expected(at: received, atMost: UInt64(rest.count))
+                guard rest.prefix(piece.count) == piece else {
+                    throw NodeError(
+                        .damagedInput,
+                        "the echo differs within \(piece.count) bytes from byte \(received)"
+                    )
                 }
-                received += 1
+                received += UInt64(piece.count)
+                rest = rest.dropFirst(piece.count)
             }
         }
         guard received == byteCount else {
@@ -53,8 +61,9 @@ struct EchoCall {
         return received
     }
 
-    /// The bytes that are sent, without a period that a chunk could hide.
-    private static func byte(at offset: UInt64) -> UInt8 {
-        UInt8(truncatingIfNeeded: offset &* 7 &+ offset >> 9 &+ offset >> 17)
+    /// The bytes from an offset to the end of the pattern there, or fewer.
+    private static func expected(at offset: UInt64, atMost count: UInt64) -> ArraySlice<UInt8> {
+        let start = Int(offset % UInt64(patternByteCount))
+        return pattern[start...].prefix(Int(min(count, UInt64(patternByteCount))))
     }
 }

@@ -102,16 +102,29 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func list(_ path: ContentPath) async throws -> [ContentEntry] {
-        let local = store
-        return try await onBlocks(of: path.root, isWhole: false) { store in
+        let (info, links) = try await onBlocks(of: path.root, isWhole: false) { store in
             let cid = try LocalNode.follow(path, in: store)
             let info = try LocalNode.info(cid, in: store)
-            guard info.kind == .directory else {
-                return [ContentEntry(name: "", cid: cid, size: info.size, kind: info.kind)]
-            }
-            // Children that are not here are listed by what the directory says of them.
-            return try DirectoryReader.entries(of: cid, in: store).map { try LocalNode.entry($0, in: local) }
+            return (info, info.kind == .directory ? try DirectoryReader.entries(of: cid, in: store) : [])
         }
+        guard info.kind == .directory else {
+            return [ContentEntry(name: "", cid: info.cid, size: info.size, kind: info.kind)]
+        }
+        await fetchNodes(links.map(\.cid))
+        return try await onStore { store in try links.map { try LocalNode.entry($0, in: store) } }
+    }
+
+    /// Fetches nodes that say what a child is; those that cannot be had are listed by what their directory says.
+    private func fetchNodes(_ cids: [CID]) async {
+        guard let network, let lease = try? await onStore({ try $0.makeIngest() }) else { return }
+        let nodes = cids.filter { $0.codec == .dagPB }
+        _ = try? await network.exchange.ensure(
+            nodes,
+            ingest: lease,
+            options: FetchOptions(patience: .seconds(5))
+        )
+        // What cannot be released now is released with the process.
+        _ = try? await onStore { _ in try lease.close() }
     }
 
     /// As `NodeService` says.
@@ -129,7 +142,7 @@ extension LocalNode {
             let kind = try LocalNode.info(cid, in: store).kind
             guard kind == .file else {
                 throw NodeError(
-                    .invalidArgument,
+                    .wrongKind,
                     "\(path) is a \(kind.rawValue), not a file\(LocalNode.hint(kind))"
                 )
             }
@@ -226,7 +239,9 @@ extension LocalNode {
     /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
         // Blocks that are not here are fetched; they stay until they are pinned unless a collection comes between.
-        if network != nil { try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } } }
+        if network != nil {
+            try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } }
+        }
         try await onStore { store in
             let ingest = try store.makeIngest()
             do {
@@ -246,7 +261,9 @@ extension LocalNode {
     /// As `NodeService` says.
     public func removePin(_ cid: CID) async throws {
         try await onStore { store in
-            let names = try store.pins().filter { $0.root.multihash == cid.multihash }.map(\.name)
+            let names = try LocalNode.userPins(store).filter { $0.root.multihash == cid.multihash }.map(
+                \.name
+            )
             guard !names.isEmpty else {
                 throw NodeError(.notFound, "\(cid) is not pinned; `peerctl pin ls` lists what is")
             }
@@ -257,10 +274,15 @@ extension LocalNode {
     /// As `NodeService` says.
     public func pins() async throws -> [PinInfo] {
         try await onStore { store in
-            try store.pins().map {
+            try LocalNode.userPins(store).map {
                 PinInfo(cid: $0.root, name: $0.name == $0.root.description ? "" : $0.name)
             }
         }
+    }
+
+    /// The pins that are not the node's own, such as those of remembered outputs.
+    private static func userPins(_ store: any BlockStore) throws -> [Pin] {
+        try store.pins().filter { !$0.name.hasPrefix("~") }
     }
 
     /// As `NodeService` says.
@@ -288,7 +310,10 @@ extension LocalNode {
             let report = try store.collectGarbage { try? removed(CID(codec: .raw, multihash: $0)) }
             return CollectionReport(
                 removedCount: UInt64(report.removedBlockCount),
-                removedByteCount: report.removedByteCount
+                removedByteCount: report.removedByteCount,
+                warnings: report.damagedPins.map {
+                    "pin \($0.pin.name) cannot be followed (\($0.reason)): add it again, fetch the block, or unpin it"
+                }
             )
         }
     }

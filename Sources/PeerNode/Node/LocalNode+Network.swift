@@ -7,6 +7,7 @@ internal import Synchronization
 // MARK: - The node
 
 extension LocalNode {
+    /// As `NodeService` says.
     public func identity() async throws -> NodeIdentity {
         let home = home
         let key = try await threads.run { try IdentityFile.load(home) }
@@ -20,6 +21,7 @@ extension LocalNode {
         )
     }
 
+    /// As `NodeService` says.
     public func status() async throws -> NodeStatus {
         var status = NodeStatus(
             identity: try await identity(),
@@ -43,11 +45,13 @@ extension LocalNode {
 
     // MARK: Peers
 
+    /// As `NodeService` says.
     public func peers() async throws -> [PeerInfo] {
         guard let network else { throw LocalNode.notConnected }
         return await network.membership.peers().map(PeerInfo.init)
     }
 
+    /// As `NodeService` says.
     public func connect(_ address: String) async throws -> String {
         let network = try connected()
         do {
@@ -57,10 +61,12 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func disconnect(_ peer: String) async throws {
         try await connected().membership.disconnect(try NodeNetwork.peer(peer))
     }
 
+    /// As `NodeService` says.
     public func ping(_ peer: String) async throws -> Double {
         let network = try connected()
         do throws(HostError) {
@@ -70,6 +76,7 @@ extension LocalNode {
         }
     }
 
+    /// As `NodeService` says.
     public func echo(_ peer: String, byteCount: UInt64, halfCloses: Bool) async throws -> UInt64 {
         let network = try connected()
         let peer = try NodeNetwork.peer(peer)

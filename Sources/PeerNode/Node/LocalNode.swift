@@ -9,8 +9,11 @@ internal import Synchronization
 public final class LocalNode: NodeService {
     /// How a node is opened.
     public struct Options: Sendable {
+        /// Most bytes of blocks; `nil`: no limit.
         public var storeLimit: UInt64?
+        /// Attempts that run at once.
         public var slots: Int
+        /// Memory of all attempts together, in bytes.
         public var memory: Int
         /// Whether this is a daemon, which resumes unfinished jobs, or one command.
         public var isDaemon: Bool
@@ -142,6 +145,8 @@ public final class LocalNode: NodeService {
     ///   - root: what is read; everything under it is fetched ahead when `isWhole`.
     ///   - isWhole: `body` reads all of it.
     ///   - body: blocks its thread.
+    /// - Returns: what `body` returns.
+    /// - Throws: what `body` throws; `NodeError` for a block that nobody has.
     func onBlocks<Value: Sendable>(
         of root: CID,
         isWhole: Bool,
@@ -193,7 +198,8 @@ extension NodeError {
             case .pinned, .inUse, .closed: .conflict
             case .busy: .locked
             case .newerSchema, .notAStore, .damagedStore, .io: .database
-            case .unsupported, .notAFile, .notADirectory, .badPath, .badName: .invalidArgument
+            case .unsupported, .notAFile, .notADirectory: .wrongKind
+            case .badPath, .badName: .invalidArgument
             case .specialFile: .file
             default: .internal
             }

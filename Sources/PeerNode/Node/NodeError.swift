@@ -6,6 +6,8 @@ public struct NodeError: Error, Hashable, Sendable, CustomStringConvertible {
         case invalidArgument = "invalid_argument"
         /// A CID, path, pin or job is not here.
         case notFound = "not_found"
+        /// What a CID names is of another kind than was asked for, such as a directory for a file.
+        case wrongKind = "wrong_kind"
         /// A block of a DAG is not here.
         case missingBlock = "missing_block"
         /// Bytes in the store do not match their CID, or are not what they should be.
@@ -57,7 +59,7 @@ public struct NodeError: Error, Hashable, Sendable, CustomStringConvertible {
         case .notFound, .missingBlock: 404
         case .timeout: 408
         case .conflict, .cancelled, .jobFailed, .locked: 409
-        case .damagedInput: 422
+        case .damagedInput, .wrongKind: 422
         case .tooMuch: 429
         case .full: 507
         case .notConnected, .unreachable: 503

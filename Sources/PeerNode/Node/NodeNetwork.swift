@@ -20,7 +20,11 @@ final class NodeNetwork: Sendable {
 
     /// Puts the parts together; nothing is opened yet.
     ///
-    /// - Parameter makeService: the job service of the node, over the exchange.
+    /// - Parameters:
+    ///   - options: addresses, key of the network, log.
+    ///   - home: where the node's key and table of peers are.
+    ///   - store: the node's blocks.
+    ///   - makeService: the job service of the node, over the exchange.
     /// - Throws: `NodeError` for a malformed address or swarm key.
     init(
         _ options: NetworkOptions,
@@ -40,11 +44,17 @@ final class NodeNetwork: Sendable {
             )
         )
         self.host = host
-        exchange = Exchange(host: host, store: store, onEvent: { log(.debug, "exchange", ["event": "\($0)"]) })
+        exchange = Exchange(
+            host: host,
+            store: store,
+            onEvent: { log(.debug, "exchange", ["event": "\($0)"]) }
+        )
         let service = makeService(exchange)
         let signer: ReceiptSigner
         do {
-            signer = ReceiptSigner(publicKey: try PublicKey(ed25519: identity.publicKey.bytes)) { identity.sign($0) }
+            signer = ReceiptSigner(publicKey: try PublicKey(ed25519: identity.publicKey.bytes)) {
+                identity.sign($0)
+            }
         } catch {
             throw NodeError(.internal, "the node's key has no peer id: \(error)")
         }

@@ -14,7 +14,7 @@ public protocol NodeService: Sendable {
 
     /// Starts an add; what it stores is kept until `finishAdd` or `abandonAdd`.
     ///
-    /// - Parameter onlyHash: compute CIDs and store nothing.
+    /// With `onlyHash` it computes CIDs and stores nothing.
     func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession
     /// Chunks and stores one file.
     func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode
@@ -103,6 +103,11 @@ public protocol NodeService: Sendable {
     func ping(_ peer: String) async throws -> Double
     /// Sends bytes to a node that runs with diagnostics, and checks that the same come back.
     ///
-    /// - Parameter halfCloses: end our side first, and read to the end of theirs.
+    /// - Parameters:
+    ///   - peer: whom to send to.
+    ///   - byteCount: how many bytes.
+    ///   - halfCloses: end our side first, and read to the end of theirs.
+    /// - Returns: how many bytes came back.
+    /// - Throws: `NodeError` with code `damagedInput` when others came back.
     func echo(_ peer: String, byteCount: UInt64, halfCloses: Bool) async throws -> UInt64
 }

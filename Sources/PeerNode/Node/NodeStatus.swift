@@ -20,14 +20,17 @@ public struct NodeIdentity: Hashable, Sendable {
 
 /// What a node is doing, at a glance.
 public struct NodeStatus: Hashable, Sendable {
+    /// Who the node is.
     public var identity: NodeIdentity
     /// Whether a daemon answered, or this process alone.
     public var isDaemon: Bool
     /// Milliseconds since 1970 when the node was started.
     public var startedAt: Int64
+    /// What its store holds.
     public var repository: RepositoryStatistics
     /// Attempts that may run at once.
     public var slotCount: Int
+    /// Other nodes that it knows.
     public var peers: [PeerInfo]
     /// Unfinished jobs, newest first.
     public var activeJobs: [JobStatus]
@@ -60,12 +63,17 @@ public struct NodeStatus: Hashable, Sendable {
 
 /// Another node that this one knows.
 public struct PeerInfo: Hashable, Sendable {
+    /// The node's libp2p peer id.
     public var peerID: String
+    /// A multiaddr.
     public var address: String
     /// `connected`, `alive`, `suspect`, `dead`.
     public var state: String
+    /// The last round trip measured; `nil`: none was.
     public var roundTripMilliseconds: Double?
+    /// Name and version of its program; empty: not known.
     public var agent: String
+    /// Attempts that it runs at once; `nil`: it did not say.
     public var slotCount: Int?
     /// Slots that execute something, when it said so.
     public var busySlotCount: Int?
@@ -92,7 +100,9 @@ public struct PeerInfo: Hashable, Sendable {
 
 /// An address that a node was told to begin with.
 public struct BootstrapInfo: Hashable, Sendable {
+    /// A multiaddr.
     public var address: String
+    /// Whether a connection to it is open.
     public var isConnected: Bool
     /// Attempts that failed since it was last connected.
     public var failureCount: Int

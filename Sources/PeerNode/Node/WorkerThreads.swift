@@ -1,6 +1,8 @@
 internal import Synchronization
 
-/// Threads for calls that block: SQLite, files, pipes. They are kept when idle and bounded in number.
+/// Threads for calls that block: SQLite, files, pipes.
+///
+/// They are kept when idle and bounded in number.
 package final class WorkerThreads: Sendable {
     /// Most blocking calls at a time.
     package static let limit = 64

@@ -12,7 +12,8 @@ public enum FuzzBodies {
         ("multiaddr", multiaddr), ("peer-id", peerID), ("peer-record", peerRecord), ("identify", identify),
         ("bitswap", bitswap), ("mapreduce-request", mapReduceRequest),
         ("mapreduce-response", mapReduceResponse),
-        ("receipt", receipt),
+        ("receipt", receipt), ("multistream", multistream), ("noise-payload", noisePayload),
+        ("noise-handshake", noiseHandshake), ("yamux", yamux),
     ]
 
     /// Binary and text addresses.

@@ -167,6 +167,40 @@ struct JobCoordinatorTests {
         #expect(starts(machine.workerJoined(here, slots: 1, now: .zero)).map(\.item) == [given[1].item])
     }
 
+    @Test func aStageOfOneWorkerIsNotSharedUntilItIsOpened() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var shape = shape(maps: 1, reduces: 6)
+        shape.stages[1].onlyWorker = here
+        let map = starts(machine.add(job, shape, now: .zero))[0]
+        let confined = starts(machine.attemptSucceeded(map.id, isRecorded: true, now: .zero))
+        #expect(confined.map(\.worker) == [here, here])
+        #expect(starts(machine.openStage(1, of: job, now: .zero)).map(\.worker) == [there, there])
+        #expect(machine.openStage(1, of: job, now: .zero).isEmpty)
+    }
+
+    @Test func aStageOfAWorkerThatIsGoneIsAnyones() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var shape = shape(maps: 1)
+        shape.stages[0].onlyWorker = here
+        #expect(starts(machine.add(job, shape, now: .zero)).map(\.worker) == [there])
+    }
+
+    @Test func aWorkerBlamedThreeTimesGetsNoMoreOfTheJob() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 12), now: .zero)).filter { $0.worker == there }
+        machine.blame(there, in: job)
+        machine.blame(there, in: job)
+        #expect(!machine.isExcluded(there, from: job))
+        machine.blame(there, in: job)
+        #expect(machine.isExcluded(there, from: job))
+        #expect(starts(machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero)).isEmpty)
+    }
+
     @Test func reduceThatCannotReadAMapMakesItAgain() {
         var machine = JobCoordinator()
         _ = machine.workerJoined(here, slots: 1, now: .zero)

@@ -1,6 +1,8 @@
 import BlockStore
+import Engines
 import MRProtocol
 import Multiformats
+import Synchronization
 import Testing
 
 @testable import PeerNode
@@ -94,6 +96,27 @@ struct JobServiceTests {
         #expect(try await harness.run(harness.wordCount(root)).state == .succeeded)
     }
 
+    @Test func inputsStayWhileTheJobRunsAlthoughUnpinned() async throws {
+        let harness = try JobHarness()
+        let text = randomText(byteCount: 2_000_000, seed: 8)
+        let root = try harness.add(text)
+        let store = harness.store
+        // Unpins and collects when the first attempt is about to start: the job has read only inner nodes until then.
+        let engines = InterruptedEngines {
+            _ = try? store.unpin("input")
+            _ = try? store.collectGarbage()
+        }
+        let status = try await harness.run(harness.wordCount(root), engines: engines)
+        #expect(status.state == .succeeded, "\(status.failure?.message ?? "")")
+        #expect(engines.interruptionCount == 1)
+        let lines = try harness.lines(of: try #require(status.result))
+        #expect(lines == (try harness.shell(JobServiceTests.pipeline, text)))
+        // The lease went with the job.
+        #expect(try store.contains(root.multihash))
+        try store.collectGarbage()
+        #expect(try !store.contains(root.multihash))
+    }
+
     @Test func unknownRootFails() async throws {
         let harness = try JobHarness()
         let root = CID.of([1, 2, 3], codec: .raw)
@@ -184,5 +207,30 @@ struct JobServiceTests {
         #expect(status.result == nil)
         #expect(try harness.store.pins().map(\.name).filter { $0.hasPrefix("result/") }.isEmpty)
         #expect(try harness.store.verify(progress: { _ in }).corrupt.isEmpty)
+    }
+}
+
+/// The engines of this program, which do something else before the first attempt.
+private final class InterruptedEngines: JobEngines {
+    private let inner = BuiltInEngines()
+    private let interruption: @Sendable () -> Void
+    private let makeCount = Mutex(0)
+
+    /// How often it was done.
+    var interruptionCount: Int { makeCount.withLock { $0 > 1 ? 1 : 0 } }
+
+    init(_ interruption: @escaping @Sendable () -> Void) { self.interruption = interruption }
+
+    var version: String { inner.version }
+
+    func usesPosition(_ spec: JobSpec) -> Bool { inner.usesPosition(spec) }
+
+    func make(_ spec: JobSpec) throws(TaskFault) -> any JobEngine {
+        // The first one is made when the job is submitted, to check its arguments.
+        makeCount.withLock { count in
+            count += 1
+            if count == 2 { interruption() }
+        }
+        return try inner.make(spec)
     }
 }

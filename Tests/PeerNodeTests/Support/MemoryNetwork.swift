@@ -143,6 +143,12 @@ actor MemoryHost: StreamHost {
         }
         appeared(peer, protocols: await other.protocols)
         await other.appeared(localPeer, protocols: protocols)
+        // Either may have been taken off meanwhile.
+        if await network.route(from: localPeer, to: peer) == nil {
+            await vanished(peer)
+            await other.vanished(localPeer)
+            throw MemoryNetwork.Unreachable()
+        }
     }
 
     func connect(to address: Multiaddr) async throws -> PeerID {

@@ -1,0 +1,114 @@
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+from home import HomeCase
+from text import trapped
+
+COUNTED = "sort | uniq -c | sed -E 's/^ *([0-9]+) (.*)$/\\2\\t\\1/'"
+WORDS = "tr -s '[:space:]' '\\n' | sed '/^$/d' | " + COUNTED
+PATTERN = r"need(le)+.*\d|^$|\xff"
+# Arguments of `run`, and the pipeline whose output the result equals.
+BUILT_INS = {
+    "wc": ("--map wc", f"cat f | {WORDS}"),
+    "top": ("--map top --arg n=25", f"cat f | {WORDS} | sort -t '\t' -k2,2nr -k1,1 | head -n 25"),
+    "count": ("--map count", f"cat f | {COUNTED}"),
+    "sort": ("--map sort", "sort f"),
+    "sort distinct": ("--map sort --reduce distinct", "sort -u f"),
+    "identity": ("--map identity", "sort f"),
+    "lines": ("--map lines", "printf 'f\\t%d %d %d\\n' $(wc -l <f) $(tr -s '[:space:]' '\\n' <f | sed '/^$/d' | sort | wc -l) "
+                             "$(wc -c <f)"),
+    "grep": (f"--map grep --arg pattern={PATTERN}", "grep -a -h -P \"$PATTERN\" f | sort"),
+    "grep offset": (f"--map grep --arg output=offset --arg pattern={PATTERN}",
+                    "grep -a -h -b -P \"$PATTERN\" f | sort"),
+    "grep count": (f"--map grep --arg output=count --arg pattern={PATTERN}",
+                   "grep -a -H -c -P \"$PATTERN\" f | tr : '\\t'"),
+    "index": ("--map index", "cat f | tr -s '[:space:]' '\\n' | sed '/^$/d' | sort -u | sed 's/$/\\tf/'"),
+}
+
+
+class Jobs(HomeCase):
+    def pipeline(self, command):
+        return subprocess.run(["bash", "-c", command], cwd=self.folder, stdout=subprocess.PIPE,
+                              env=dict(os.environ, LC_ALL="C", PATTERN=PATTERN)).stdout
+
+    def test_every_built_in_equals_its_pipeline_for_any_number_of_parts(self):
+        cid = self.add(self.write("f", trapped(20, 3)))
+        elsewhere = self.path("elsewhere")
+        for name, (arguments, command) in BUILT_INS.items():
+            expected = self.pipeline(command)
+            self.assertTrue(expected)
+            for parts in ("1", "4", "7"):
+                with self.subTest(built_in=name, parts=parts):
+                    result = self.ctl("-q", "run", "--reduces", parts, *arguments.split(" "), "f").word
+                    self.assertEqual(self.ctl("result", result).out, expected)
+                    self.assertEqual(len(self.ctl("ls", "-q", result).text.split()), int(parts))
+                    # A node that knows nothing of the job merges the parts as well.
+                    car = self.ctl("dag", "export", result).out
+                    self.ctl("dag", "import", stdin=car, home=elsewhere)
+                    self.assertEqual(self.ctl("result", result, home=elsewhere).out, expected)
+        self.assertEqual(self.add(self.path("f")), cid)
+
+    def test_the_result_depends_on_nothing_but_the_job(self):
+        self.write("f", trapped(21, 6))
+        results = {
+            self.ctl("-q", "run", "--map", "count", "--reduces", "4", "--no-cache", *extra, "f").word
+            for extra in ([], ["--slots", "1"], ["--slots", "7"], ["--memory", "16M"], ["--combine", "none"])
+        }
+        # Without its combine it is another job, with the same result all the same.
+        self.assertEqual(len(results), 1)
+        self.assertEqual(self.ctl("-q", "run", "--map", "count", "--reduces", "4", "f").word, results.pop())
+
+    def test_inputs_are_cids_paths_and_standard_input(self):
+        file = self.write("d/f", b"a b\n")
+        root = self.ctl("add", "-r", "-q", "d").word
+        for inputs in ([f"{root}/f", file, "-"], [self.add(file), root, "-"]):
+            result = self.ctl("-q", "run", "--map", "wc", *inputs, stdin=b"a c").word
+            self.assertEqual(self.ctl("result", result).out, b"a\t3\nb\t2\nc\t1\n")
+
+    def test_output_goes_to_a_file(self):
+        self.write("f", b"b a\n")
+        done = self.ctl("run", "--map", "wc", "-R", "3", "--output", "out", "f")
+        self.assertEqual(open(self.path("out"), "rb").read(), b"a\t1\nb\t1\n")
+        self.assertEqual(self.ctl("result", done.word, "-o", "again").out, b"")
+        self.assertEqual(open(self.path("again"), "rb").read(), b"a\t1\nb\t1\n")
+
+    def test_json_tells_the_result(self):
+        self.write("f", b"b a\n")
+        status = json.loads(self.ctl("--json", "run", "--map", "wc", "f").out)
+        self.assertEqual((status["state"], status["counters"]["outputRecords"]), ("succeeded", 2))
+        self.assertEqual(json.loads(self.ctl("--json", "status", status["id"]).out)["result"], status["result"])
+        self.assertEqual(json.loads(self.ctl("--json", "jobs").out)["id"], status["id"])
+
+    def test_timeouts_end_it(self):
+        self.write("f", trapped(22, 8))
+        self.assertIn("--timeout", self.ctl("--timeout", "1ms", "run", "--map", "wc", "f", code=1).err)
+
+    def test_a_detached_job_needs_a_daemon_and_ends_there(self):
+        self.write("f", trapped(23, 4))
+        self.assertIn("peernode", self.ctl("run", "--map", "wc", "--detach", "f", code=1).err)
+        alone = self.ctl("-q", "run", "--map", "wc", "f", home=self.path("alone")).word
+        self.start_daemon()
+        job = self.ctl("run", "--map", "wc", "--detach", "f").word
+        self.ctl("status", job, "--watch")
+        self.assertEqual(json.loads(self.ctl("--json", "status", job).out)["result"], alone)
+        self.assertIn("succeeded", self.ctl("logs", job).text)
+        self.ctl("cancel", job, code=1)
+
+    def test_ctrl_c_cancels_without_a_terminal(self):
+        self.write("f", trapped(24, 40))
+        self.start_daemon()
+        self.add(self.path("f"))
+        process = self.start("run", "--map", "wc", "--no-cache", "f")
+        while not self.ctl("jobs", "-q").word:
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (130, b""), err)
+        self.assertEqual(json.loads(self.ctl("--json", "jobs").out)["state"], "cancelled")
+
+
+if __name__ == "__main__":
+    unittest.main()
