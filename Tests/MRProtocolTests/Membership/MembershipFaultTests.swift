@@ -7,9 +7,9 @@ import Testing
 private let environment = ProcessInfo.processInfo.environment
 /// `FAULT_NODES` and `FAULT_SEEDS` (1 … that many) make the runs larger and more.
 private let nodeCount = environment["FAULT_NODES"].flatMap(Int.init) ?? 30
-/// Seeds 11 and 28 lost every message in which some newcomer introduced itself.
+/// In seeds 28 and 30 the news of some newcomers is lost: they stay unknown unless they introduce themselves later.
 private let seeds =
-    environment["FAULT_SEEDS"].flatMap(UInt64.init).map { Array(1...max($0, 1)) } ?? [1, 2, 3, 4, 11, 28]
+    environment["FAULT_SEEDS"].flatMap(UInt64.init).map { Array(1...max($0, 1)) } ?? [1, 2, 3, 4, 28, 30]
 
 @Suite("Membership under random faults", .serialized)
 struct MembershipFaultTests {
