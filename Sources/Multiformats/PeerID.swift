@@ -56,6 +56,11 @@ public struct PeerID: Hashable, Sendable, Comparable {
         return "b" + Base32.encode(cid + bytes)
     }
 
+    /// Hashes all bytes at once; the synthesised function takes them one by one.
+    public func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    }
+
     /// Orders by bytes, so that every node sorts peers alike.
     public static func < (left: PeerID, right: PeerID) -> Bool {
         left.bytes.lexicographicallyPrecedes(right.bytes)

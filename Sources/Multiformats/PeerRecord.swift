@@ -129,6 +129,18 @@ public struct SignedPeerRecord: Hashable, Sendable {
         return SignedPeerRecord(record: record, envelope: envelope)
     }
 
+    /// Who is said to have signed a sealed record: enough to look it up, not to believe it.
+    ///
+    /// - Returns: `nil` when the envelope does not begin with a public key.
+    public static func claimedSigner(_ bytes: [UInt8]) -> PeerID? {
+        var reader = Protobuf.Reader(bytes)
+        // Whatever is wrong is found when the record is decoded.
+        guard let field = try? reader.next(), field.number == 1, let key = field.bytes,
+            let publicKey = try? PublicKey(bytes: key)
+        else { return nil }
+        return PeerID(publicKey)
+    }
+
     private init(record: PeerRecord, envelope: SignedEnvelope) {
         self.record = record
         self.envelope = envelope

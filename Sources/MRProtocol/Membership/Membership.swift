@@ -5,7 +5,8 @@ package import Multiformats
 /// Every member keeps the newest signed record of every other. A record's sequence number is SWIM's incarnation: who is
 /// suspected refutes by signing a record with a higher one, so nobody can declare another alive, and a node that comes
 /// back with a new address is taken in at once. News (records, suspicions) is repeated to random members a few times;
-/// whatever is missed, or was there before a member joined, comes by comparing summaries, 64 numbers in every message.
+/// whatever is missed, or was there before a member joined, is found by comparing summaries, 64 numbers in every message,
+/// and pulled: who lacks something sends its own record and the marks of what it has, and is sent exactly the rest.
 ///
 ///     alive ──(probe failed, or told so)──► suspect ──(timeout)──► dead ──(retention)──► forgotten
 ///       ▲                                      │                     │
@@ -52,6 +53,8 @@ package struct Membership: Sendable {
         /// We asked this member to try the target.
         case indirect(target: PeerID)
         case gossip
+        /// We asked for the records that we lack.
+        case pull
     }
 
     struct Call {
@@ -66,15 +69,6 @@ package struct Membership: Sendable {
         let sequence: UInt64
     }
 
-    struct News: Equatable {
-        enum Item: Equatable {
-            case record(PeerID)
-            case suspicion(GossipMessage.Suspicion)
-        }
-        let item: Item
-        var remaining: Int
-    }
-
     package let own: PeerID
     package private(set) var counters = Counters()
     let settings: MembershipSettings
@@ -84,9 +78,13 @@ package struct Membership: Sendable {
     private(set) var table = MemberTable()
     private var ownEnvelope: [UInt8]
     private var ownRecord: PeerRecord
+    /// The mark and bucket of our own record: the table does not hold us, our summary does.
+    private var ownEntry: MemberTable.Living
     private var calls: [UInt64: Call] = [:]
     private var indirect: [PeerID: IndirectProbe] = [:]
-    private var news: [News] = []
+    private var news = NewsQueue()
+    private var pullsLeft = MembershipSettings.maxPullCount
+    private var pullBudget = MembershipSettings.pullBudgetByteCount
     private var probeOrder: [PeerID] = []
     private var nextCall: UInt64 = 1
     private var nextPeriod: Duration
@@ -111,6 +109,7 @@ package struct Membership: Sendable {
         own = record.record.peer
         ownRecord = record.record
         ownEnvelope = record.envelope.bytes
+        ownEntry = MemberTable.entry(own, sequence: record.record.sequence)
         self.settings = settings
         self.unixOrigin = unixOrigin
         self.verify = verify
@@ -143,12 +142,13 @@ package struct Membership: Sendable {
         guard record.record.sequence > ownRecord.sequence else { return }
         ownRecord = record.record
         ownEnvelope = record.envelope.bytes
+        ownEntry = MemberTable.entry(own, sequence: record.record.sequence)
         noteOwnRecord()
     }
 
     /// Records from elsewhere: the table of an earlier run, or identify.
     package mutating func learn(_ envelopes: [[UInt8]], now: Duration) -> [Action] {
-        envelopes.flatMap { take(record: $0, now: now) }
+        envelopes.flatMap { take(record: $0, isNews: false, now: now) }
     }
 
     /// A peer that may not be in the table is there, such as a bootstrap peer that was just dialed: trade knowledge.
@@ -158,7 +158,7 @@ package struct Membership: Sendable {
         random: inout Generator
     ) -> [Action] {
         guard peer != own else { return [] }
-        return call(peer, for: .gossip, now: now, random: &random)
+        return call(peer, for: .gossip, now: now)
     }
 
     /// A gossip call came.
@@ -177,14 +177,14 @@ package struct Membership: Sendable {
         now: Duration,
         random: inout Generator
     ) -> [Action] {
-        var actions = merge(message, from: peer, now: now)
+        var actions = merge(message, isNews: true, now: now)
         guard let target = message.probe else {
-            return actions + [.answer(id, compose(for: peer, theirs: message.summary, random: &random))]
+            return actions + [.answer(id, answer(to: message, from: peer, random: &random))]
         }
         guard relayedCount < MembershipSettings.maxRelayedProbeCount, table[target] != nil else {
             return actions + [.answer(id, GossipMessage())]
         }
-        let relay = call(target, for: .relayed(id: id), now: now, random: &random)
+        let relay = call(target, for: .relayed(id: id), now: now)
         if relay.isEmpty { return actions + [.answer(id, GossipMessage())] }
         relayedCount += 1
         actions += relay
@@ -199,11 +199,15 @@ package struct Membership: Sendable {
         random: inout Generator
     ) -> [Action] {
         guard let call = calls.removeValue(forKey: number) else { return [] }
-        var actions = merge(message, from: call.peer, now: now)
+        var actions = merge(message, isNews: call.purpose != .pull, now: now)
         indirect[call.peer] = nil
         actions += cleared(call.peer, now: now)
         switch call.purpose {
-        case .probe, .gossip: break
+        case .probe, .gossip:
+            actions += pull(from: call.peer, theirs: message.summary, now: now, random: &random)
+        case .pull where message.records.joinedCount >= MembershipSettings.recordBudgetByteCount:
+            actions += pull(from: call.peer, theirs: message.summary, now: now, random: &random)
+        case .pull: break
         case .relayed(let id):
             relayedCount -= 1
             var answer = GossipMessage()
@@ -244,6 +248,8 @@ package struct Membership: Sendable {
         }
         guard nextPeriod <= now else { return actions }
         nextPeriod = max(nextPeriod + settings.period, now + settings.period / 2)
+        pullsLeft = MembershipSettings.maxPullCount
+        pullBudget = MembershipSettings.pullBudgetByteCount
         return actions + age(now: now) + startPeriod(now: now, random: &random)
     }
 
@@ -255,19 +261,19 @@ package struct Membership: Sendable {
     ) -> [Action] {
         var actions: [Action] = []
         if let target = nextProbe(random: &random) {
-            actions += call(target, for: .probe, now: now, random: &random)
+            actions += call(target, for: .probe, now: now)
         }
         if !news.isEmpty {
             for _ in 0..<settings.fanout {
-                guard let peer = table.living.randomElement(using: &random) else { break }
-                actions += call(peer, for: .gossip, now: now, random: &random)
+                guard let peer = table.living.randomElement(using: &random)?.peer else { break }
+                actions += call(peer, for: .gossip, now: now)
             }
         }
         if nextRevival <= now {
             nextRevival = now + settings.reviveInterval
-            let dead = table.members.values.filter { $0.state == .dead }.map(\.peer).sorted()
-            if let peer = dead.randomElement(using: &random) {
-                actions += call(peer, for: .gossip, now: now, random: &random)
+            let dead = table.unwellMembers { $0.state == .dead }
+            if let peer = dead.randomElement(using: &random)?.peer {
+                actions += call(peer, for: .gossip, now: now)
             }
         }
         return actions
@@ -278,7 +284,7 @@ package struct Membership: Sendable {
         while let peer = probeOrder.popLast() {
             if let member = table[peer], member.state != .dead { return peer }
         }
-        probeOrder = table.living.shuffled(using: &random)
+        probeOrder = table.living.map(\.peer).shuffled(using: &random)
         return probeOrder.popLast()
     }
 
@@ -286,10 +292,13 @@ package struct Membership: Sendable {
     private mutating func age(now: Duration) -> [Action] {
         var actions: [Action] = []
         let timeout = settings.period * settings.suspicionPeriods * logarithm
-        for member in table.members.values.filter({ $0.state != .alive }).sorted(by: { $0.peer < $1.peer }) {
-            if member.state == .suspect, member.since + timeout <= now {
+        let due = table.unwellMembers {
+            $0.since + ($0.state == .suspect ? timeout : settings.deadRetention) <= now
+        }
+        for member in due {
+            if member.state == .suspect {
                 actions += change(member, to: .dead, now: now)
-            } else if member.state == .dead, member.since + settings.deadRetention <= now {
+            } else {
                 table.remove(member.peer)
                 actions.append(.forgotten(member.peer))
             }
@@ -310,11 +319,11 @@ package struct Membership: Sendable {
 
     // MARK: - Calls
 
-    private mutating func call<Generator: RandomNumberGenerator>(
+    private mutating func call(
         _ peer: PeerID,
         for purpose: Purpose,
-        now: Duration,
-        random: inout Generator
+        wanted: UInt64 = 0,
+        now: Duration
     ) -> [Action] {
         guard calls.count < MembershipSettings.maxCallCount else { return [] }
         let timeout: Duration =
@@ -322,12 +331,12 @@ package struct Membership: Sendable {
         let number = nextCall
         nextCall += 1
         calls[number] = Call(peer: peer, purpose: purpose, deadline: now + timeout)
-        var message = GossipMessage()
-        if case .indirect(let target) = purpose {
-            message.probe = target
-        } else {
-            message = compose(for: peer, theirs: [], random: &random)
-        }
+        let message =
+            switch purpose {
+            case .indirect(let target): GossipMessage(probe: target)
+            case .pull: pullMessage(wanted: wanted)
+            case .probe, .gossip, .relayed: compose(for: peer, theirs: [])
+            }
         return [.call(number, peer: peer, addresses: table[peer]?.record.addresses ?? [], message)]
     }
 
@@ -337,7 +346,7 @@ package struct Membership: Sendable {
         random: inout Generator
     ) -> [Action] {
         switch call.purpose {
-        case .gossip, .indirect: return []
+        case .gossip, .indirect, .pull: return []
         case .relayed(let id):
             relayedCount -= 1
             return [.answer(id, GossipMessage())]
@@ -349,102 +358,136 @@ package struct Membership: Sendable {
                 deadline: now + settings.indirectTimeout,
                 sequence: member.record.sequence
             )
-            let others = table.living.filter { $0 != call.peer }.shuffled(using: &random)
-            var actions: [Action] = []
-            for peer in others.prefix(settings.indirectProbeCount) {
-                actions += self.call(peer, for: .indirect(target: call.peer), now: now, random: &random)
-            }
-            return actions
+            let helpers = table.sample(settings.indirectProbeCount, excluding: call.peer, random: &random)
+            return helpers.flatMap { self.call($0, for: .indirect(target: call.peer), now: now) }
         }
     }
 
-    /// What to tell a peer: news, our own record if it may lack it, the records it lacks, and our summary.
-    private mutating func compose<Generator: RandomNumberGenerator>(
-        for peer: PeerID,
-        theirs: [UInt32],
-        random: inout Generator
-    ) -> GossipMessage {
+    // MARK: - Messages
+
+    /// What to tell a peer: news, that it is suspected if so, and our summary.
+    private mutating func compose(for peer: PeerID, theirs: [UInt32]) -> GossipMessage {
         var message = GossipMessage()
         message.summary = summary
         if let member = table[peer], member.state != .alive {
             message.suspicions.append(GossipMessage.Suspicion(peer: peer, sequence: member.record.sequence))
         }
-        var included: Set<PeerID> = [peer]
-        var budget = MembershipSettings.recordBudgetByteCount
-        takeNews(into: &message, included: &included, budget: &budget)
-        let missing = theirs.isEmpty ? [] : differing(from: theirs, random: &random)
-        for candidate in missing where budget > 0 && message.records.count < GossipMessage.maxRecordCount {
-            guard included.insert(candidate).inserted else { continue }
-            append(candidate, to: &message, budget: &budget)
+        // Taken out for as long as the closure reads the table.
+        var queue = NewsQueue()
+        swap(&queue, &news)
+        let items = queue.take(for: peer, records: theirs != message.summary) { envelope(of: $0)?.count }
+        swap(&queue, &news)
+        for item in items {
+            switch item {
+            case .record(let subject): envelope(of: subject).map { message.records.append($0) }
+            case .suspicion(let suspicion): message.suspicions.append(suspicion)
+            }
         }
         return message
     }
 
-    private mutating func takeNews(
-        into message: inout GossipMessage,
-        included: inout Set<PeerID>,
-        budget: inout Int
-    ) {
-        for index in news.indices {
-            switch news[index].item {
-            case .record(let subject):
-                guard budget > 0, message.records.count < GossipMessage.maxRecordCount,
-                    included.insert(subject).inserted
-                else { continue }
-                append(subject, to: &message, budget: &budget)
-            case .suspicion(let suspicion):
-                guard message.suspicions.count < GossipMessage.maxSuspicionCount else { continue }
-                message.suspicions.append(suspicion)
-            }
-            news[index].remaining -= 1
+    /// The answer to a call: news, or the records that a pull lacks.
+    private mutating func answer<Generator: RandomNumberGenerator>(
+        to message: GossipMessage,
+        from peer: PeerID,
+        random: inout Generator
+    ) -> GossipMessage {
+        guard message.wantedBuckets != 0 else {
+            if message.summary == summary { news.calm() }
+            return compose(for: peer, theirs: message.summary)
         }
-        news.removeAll { $0.remaining <= 0 }
+        var answer = GossipMessage()
+        answer.summary = summary
+        let have = Set(message.marks)
+        // So that a newcomer can go on elsewhere, some are sent even when the budget of this period is spent.
+        var budget = max(
+            min(pullBudget, MembershipSettings.recordBudgetByteCount),
+            MembershipSettings.minPullByteCount
+        )
+        for subject in lacked(in: message.wantedBuckets, have: have, random: &random) where subject != peer {
+            guard budget > 0, answer.records.count < GossipMessage.maxRecordCount else { break }
+            guard let envelope = envelope(of: subject) else { continue }
+            answer.records.append(envelope)
+            budget -= envelope.count
+            pullBudget = max(0, pullBudget - envelope.count)
+        }
+        return answer
     }
 
-    private func append(_ peer: PeerID, to message: inout GossipMessage, budget: inout Int) {
-        guard let envelope = peer == own ? ownEnvelope : table[peer]?.envelope else { return }
-        message.records.append(envelope)
-        budget -= envelope.count
-    }
-
-    private func differing<Generator: RandomNumberGenerator>(
-        from theirs: [UInt32],
+    /// Ourselves and living members in some buckets whose marks are not among these, from a random one on.
+    private func lacked<Generator: RandomNumberGenerator>(
+        in buckets: UInt64,
+        have: Set<UInt32>,
         random: inout Generator
     ) -> [PeerID] {
-        guard theirs.count == GossipMessage.bucketCount else { return [] }
-        let ownBucket = MemberTable.bucket(of: own)
-        // Our table does not hold ourselves; our summary does.
-        var comparable = theirs
-        comparable[ownBucket] ^= ownMark
-        let peers = table.differing(from: comparable, random: &random)
-        return comparable[ownBucket] == table.summary[ownBucket] ? peers : [own] + peers
+        let entries = CollectionOfOne(ownEntry) + table.living
+        // A random start, so that different members send different pieces of a table too large for one message.
+        let start = Int.random(in: 0..<entries.count, using: &random)
+        return (entries[start...] + entries[..<start]).compactMap { entry in
+            buckets >> UInt64(entry.bucket) & 1 == 1 && !have.contains(entry.mark) ? entry.peer : nil
+        }
     }
+
+    /// Compares a peer's summary with ours, and asks for what we lack.
+    private mutating func pull<Generator: RandomNumberGenerator>(
+        from peer: PeerID,
+        theirs: [UInt32],
+        now: Duration,
+        random: inout Generator
+    ) -> [Action] {
+        guard theirs.count == GossipMessage.bucketCount else { return [] }
+        let ours = summary
+        let wanted = ours.indices.reduce(UInt64(0)) { $0 | (ours[$1] == theirs[$1] ? 0 : 1 << UInt64($1)) }
+        guard wanted != 0 else {
+            news.calm()
+            return []
+        }
+        guard pullsLeft > 0, !calls.values.contains(where: { $0.purpose == .pull }) else { return [] }
+        pullsLeft -= 1
+        return call(peer, for: .pull, wanted: wanted, now: now)
+    }
+
+    /// Asks for what we lack, and introduces us: our record was news for a few messages only, and when those were lost
+    /// the peer would never hear of us, for it cannot call somebody it does not know.
+    private func pullMessage(wanted: UInt64) -> GossipMessage {
+        var message = GossipMessage()
+        message.records = [ownEnvelope]
+        message.wantedBuckets = wanted
+        message.marks = (CollectionOfOne(ownEntry) + table.living).compactMap { entry in
+            wanted >> UInt64(entry.bucket) & 1 == 1 ? entry.mark : nil
+        }
+        return message
+    }
+
+    private func envelope(of peer: PeerID) -> [UInt8]? { peer == own ? ownEnvelope : table[peer]?.envelope }
 
     /// The table's summary with this node in it, so that equal clusters have equal summaries.
     private var summary: [UInt32] {
         var summary = table.summary
-        summary[MemberTable.bucket(of: own)] ^= ownMark
+        summary[ownEntry.bucket] ^= ownEntry.mark
         return summary
-    }
-
-    private var ownMark: UInt32 {
-        var alone = MemberTable()
-        alone.set(Member(peer: own, record: ownRecord, envelope: [], state: .alive, since: .zero))
-        return alone.summary[MemberTable.bucket(of: own)]
     }
 
     // MARK: - Knowledge
 
-    private mutating func merge(_ message: GossipMessage, from peer: PeerID, now: Duration) -> [Action] {
+    private mutating func merge(_ message: GossipMessage, isNews: Bool, now: Duration) -> [Action] {
         var actions: [Action] = []
-        for record in message.records { actions += take(record: record, now: now) }
+        for record in message.records { actions += take(record: record, isNews: isNews, now: now) }
         for suspicion in message.suspicions { actions += suspect(suspicion, now: now) }
         return actions
     }
 
-    private mutating func take(record bytes: [UInt8], now: Duration) -> [Action] {
+    // News is passed on; what came by a pull was news before, and others pull it too.
+    private mutating func take(record bytes: [UInt8], isNews: Bool, now: Duration) -> [Action] {
         guard bytes.count <= MembershipSettings.maxRecordByteCount else {
             counters.oversized += 1
+            return []
+        }
+        // The usual echo is dropped before it is decoded.
+        if let signer = SignedPeerRecord.claimedSigner(bytes), let known = table[signer],
+            known.envelope == bytes
+        {
+            echo(of: known)
             return []
         }
         // Why it is malformed is of no use: it is dropped and counted.
@@ -455,9 +498,8 @@ package struct Membership: Sendable {
         let record = signed.record
         guard record.peer != own else { return takeOwn(signed) }
         let known = table[record.peer]
-        guard record.sequence > known?.record.sequence ?? 0 else {
-            counters.stale += 1
-            if let known, known.state != .alive { remind(of: known) }
+        if let known, record.sequence <= known.record.sequence {
+            echo(of: known)
             return []
         }
         guard record.sequence <= unixTime(now) &+ MembershipSettings.maxFutureNanoseconds else {
@@ -469,24 +511,30 @@ package struct Membership: Sendable {
             counters.forged += 1
             return []
         }
-        var actions: [Action] = []
-        if known == nil, table.members.count >= MembershipSettings.maxMemberCount {
-            guard
-                let oldest = table.members.values.filter({ $0.state == .dead }).min(by: {
-                    $0.since < $1.since
-                })
-            else {
-                counters.full += 1
-                return []
-            }
-            table.remove(oldest.peer)
-            actions.append(.forgotten(oldest.peer))
+        guard let room = makeRoom(for: record.peer) else {
+            counters.full += 1
+            return []
         }
         counters.accepted += 1
         indirect[record.peer] = nil
         table.set(Member(peer: record.peer, record: record, envelope: bytes, state: .alive, since: now))
-        spread(.record(record.peer))
-        return actions + [.changed(record.peer, .alive)]
+        if isNews { spread(.record(record.peer)) }
+        return room + [.changed(record.peer, .alive)]
+    }
+
+    /// Forgets the oldest dead member if the table is full; `nil` when nobody is dead.
+    private mutating func makeRoom(for peer: PeerID) -> [Action]? {
+        guard table[peer] == nil, table.members.count >= MembershipSettings.maxMemberCount else { return [] }
+        let dead = table.unwellMembers { $0.state == .dead }
+        guard let oldest = dead.min(by: { $0.since < $1.since }) else { return nil }
+        table.remove(oldest.peer)
+        return [.forgotten(oldest.peer)]
+    }
+
+    /// A record came that is not newer than the one we have.
+    private mutating func echo(of known: Member) {
+        counters.stale += 1
+        if known.state != .alive { remind(of: known) }
     }
 
     /// A record of ours that we do not know, signed in an earlier run with a clock that ran ahead: ours must be newer.
@@ -515,8 +563,8 @@ package struct Membership: Sendable {
     ///
     /// Only our own suspicion is taken back: others wait for the member's newer record, or for its answer to them.
     private mutating func cleared(_ peer: PeerID, now: Duration) -> [Action] {
-        guard let member = table[peer], member.state == .suspect else { return [] }
-        news.removeAll { $0.item == .suspicion(.init(peer: peer, sequence: member.record.sequence)) }
+        guard let member = table[peer], member.state != .alive else { return [] }
+        news.remove(.suspicion(.init(peer: peer, sequence: member.record.sequence)))
         return change(member, to: .alive, now: now)
     }
 
@@ -528,16 +576,14 @@ package struct Membership: Sendable {
         return [.changed(member.peer, state)]
     }
 
-    private mutating func spread(_ item: News.Item) {
-        news.removeAll { $0.item == item }
-        if news.count >= MembershipSettings.maxNewsCount { news.removeFirst() }
-        news.append(News(item: item, remaining: settings.repetitions * logarithm))
+    private mutating func spread(_ item: NewsQueue.Item) {
+        news.add(item, repetitions: settings.repetitions * logarithm)
     }
 
     /// Somebody still gossips the record of a member that is suspect or dead here: the news did not get everywhere.
     private mutating func remind(of member: Member) {
         let suspicion = GossipMessage.Suspicion(peer: member.peer, sequence: member.record.sequence)
-        guard !news.contains(where: { $0.item == .suspicion(suspicion) }) else { return }
+        guard !news.contains(.suspicion(suspicion)) else { return }
         spread(.suspicion(suspicion))
     }
 
@@ -548,4 +594,9 @@ package struct Membership: Sendable {
         return unixOrigin &+ UInt64(max(0, seconds)) &* 1_000_000_000
             &+ UInt64(max(0, attoseconds) / 1_000_000_000)
     }
+}
+
+extension [[UInt8]] {
+    /// Bytes in all.
+    fileprivate var joinedCount: Int { reduce(0) { $0 + $1.count } }
 }

@@ -23,9 +23,19 @@ package struct MembershipSettings: Sendable {
     package static let maxMemberCount = 4096
     /// Longest sealed record that is gossiped, in bytes.
     package static let maxRecordByteCount = 1024
-    /// Bytes of records in one message, about.
-    package static let recordBudgetByteCount = 48 << 10
-    /// Records that may wait to be spread; the oldest are left to the exchange of summaries.
+    /// Bytes of records in the answer to a pull, about.
+    package static let recordBudgetByteCount = 32 << 10
+    /// Bytes of records that pulls are answered with in one period; behind that each gets `minPullByteCount`.
+    package static let pullBudgetByteCount = 256 << 10
+    /// Bytes of records that every pull is answered with, about, so that a newcomer finds others to ask.
+    package static let minPullByteCount = 1 << 10
+    /// Pulls in one period.
+    package static let maxPullCount = 4
+    /// Bytes of records that ride on one message as news, about.
+    package static let newsBudgetByteCount = 2 << 10
+    /// Suspicions that ride on one message as news.
+    package static let maxNewsSuspicionCount = 64
+    /// Records that may wait to be spread; the oldest are left to pulls.
     package static let maxNewsCount = 1024
     /// How far ahead of our clock a record's sequence number may be, in nanoseconds.
     package static let maxFutureNanoseconds: UInt64 = 600 * 1_000_000_000

@@ -13,6 +13,10 @@ package struct GossipMessage: Equatable, Sendable {
     package var probe: PeerID?
     /// In an answer: the peer to probe answered.
     package var isProbeAnswered = false
+    /// In a call: a bit for each bucket of which the sender lacks records; the answer brings those without a mark in `marks`.
+    package var wantedBuckets: UInt64 = 0
+    /// In a call: what the sender has in the wanted buckets.
+    package var marks: [UInt32] = []
 
     /// The claim that a peer cannot be reached.
     package struct Suspicion: Hashable, Sendable {
@@ -31,11 +35,16 @@ package struct GossipMessage: Equatable, Sendable {
     package static let maxRecordCount = 512
     /// Most suspicions in a message.
     package static let maxSuspicionCount = 256
+    /// Most marks in a message.
+    package static let maxMarkCount = 8192
     /// Numbers in a summary.
     package static let bucketCount = 64
 
     /// A message that says nothing.
     package init() {}
+
+    /// Asks to call a peer.
+    package init(probe: PeerID) { self.probe = probe }
 }
 
 extension GossipMessage: MessagePart {
@@ -48,11 +57,15 @@ extension GossipMessage: MessagePart {
             try suspicions.append(suspicion, limit: Self.maxSuspicionCount, field: "suspicions")
         case (3, .bytes(let bytes)):
             guard bytes.count == 4 * Self.bucketCount else { throw .value("summary") }
-            summary = stride(from: bytes.startIndex, to: bytes.endIndex, by: 4).map { start in
-                bytes[start..<start + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
-            }
+            summary = Self.numbers(bytes)
         case (4, .bytes): probe = try field.peer("probe")
         case (5, .varint(let value)): isProbeAnswered = value != 0
+        case (6, .varint(let value)): wantedBuckets = value
+        case (7, .bytes(let bytes)):
+            guard bytes.count.isMultiple(of: 4), bytes.count <= 4 * Self.maxMarkCount else {
+                throw .value("marks")
+            }
+            marks = Self.numbers(bytes)
         default: break
         }
     }
@@ -60,14 +73,29 @@ extension GossipMessage: MessagePart {
     func write(to writer: inout Protobuf.Writer) {
         for record in records { writer.bytes(1, record) }
         for suspicion in suspicions { writer.part(2, SuspicionPart(suspicion: suspicion)) }
-        if !summary.isEmpty {
-            writer.bytes(
-                3,
-                summary.flatMap { number in (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
-            )
-        }
+        if !summary.isEmpty { writer.bytes(3, Self.bytes(summary)) }
         if let probe { writer.bytes(4, probe.bytes) }
         writer.flag(5, isProbeAnswered)
+        if wantedBuckets != 0 { writer.varint(6, wantedBuckets) }
+        writer.data(7, Self.bytes(marks))
+    }
+
+    /// Little-endian numbers of 32 bits.
+    private static func numbers(_ bytes: ArraySlice<UInt8>) -> [UInt32] {
+        stride(from: bytes.startIndex, to: bytes.endIndex, by: 4).map { start in
+            bytes[start..<start + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        }
+    }
+
+    private static func bytes(_ numbers: [UInt32]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(4 * numbers.count)
+        for number in numbers {
+            for shift in stride(from: 0, to: 32, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: number >> UInt32(shift)))
+            }
+        }
+        return bytes
     }
 }
 

@@ -35,7 +35,7 @@ package actor MembershipService: GossipDelegate {
     package static let saveInterval: Duration = .seconds(2)
     /// How often this node looks whether its own addresses changed.
     package static let addressInterval: Duration = .seconds(15)
-    /// How often connected members are asked for their slots.
+    /// How often connected members are asked for their slots, and those that are not alive here are greeted anew.
     package static let helloInterval: Duration = .seconds(10)
     /// Longest wait of the clock, so that a nearer deadline is not missed by more.
     package static let clockTick: Duration = .milliseconds(100)
@@ -357,9 +357,16 @@ package actor MembershipService: GossipDelegate {
                 for peer in await host.connectedPeers()
                 where peer.protocols.contains(MapReduceRequest.protocolID) {
                     workContinuation.yield(.hello(peer.id))
+                    greetAgain(peer.id)
                 }
             }
         }
+    }
+
+    /// A connection outlives a greeting that was lost, and a member that was declared dead behind it.
+    private func greetAgain(_ peer: PeerID) {
+        guard machine.member(peer)?.state != .alive else { return }
+        apply(machine.greet(peer, now: now, random: &random))
     }
 
     private func refreshAddresses() async {

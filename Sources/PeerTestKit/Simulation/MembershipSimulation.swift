@@ -4,11 +4,11 @@ package import Multiformats
 /// A cluster of membership machines in virtual time.
 ///
 /// Signatures are replaced by a checksum, for their cost is not what is measured.
-package struct MembershipSimulation {
-    private enum Event {
-        case tick(node: Int)
+package struct MembershipSimulation: Sendable {
+    private enum Event: Sendable {
+        case tick(node: Int, start: Int)
         case request(from: Int, to: Int, call: UInt64, GossipMessage)
-        case answer(to: Int, call: UInt64, GossipMessage)
+        case answer(to: Int, start: Int, call: UInt64, GossipMessage)
     }
 
     package var network: SimulatedNetwork
@@ -21,12 +21,22 @@ package struct MembershipSimulation {
     private var random: SeededRandom
     private let keys: [PublicKey]
     private let numbers: [PeerID: Int]
-    private var incoming: [(caller: Int, call: UInt64)] = []
+    private var incoming: [(caller: Int, start: Int, call: UInt64)] = []
     private let settings: MembershipSettings
-    private var lastTick: [Duration?]
+    /// When each node greets the bootstrap node next if it does not see it alive, and how long it waits after that.
+    private var nextBootstraps: [Duration]
+    private var bootstrapDelays: [Duration]
+    private var ports: [UInt16]
+    /// How often each node was started: what was meant for an earlier run is lost.
+    private var starts: [Int]
+    /// Sequence number of the newest record that each node signed.
+    private var newest: [UInt64]
 
     package var now: Duration { clock.now }
 
+    /// The waits of the driver's `BootstrapSchedule`, without its jitter.
+    private static let firstBootstrapDelay: Duration = .seconds(1)
+    private static let maxBootstrapDelay: Duration = .seconds(60)
     /// Nanoseconds since 1970 at time zero.
     private static let unixOrigin: UInt64 = 1_700_000_000_000_000_000
 
@@ -43,9 +53,13 @@ package struct MembershipSimulation {
         peers = keys.map(PeerID.init)
         numbers = Dictionary(uniqueKeysWithValues: zip(peers, 0...))
         sentByteCounts = Array(repeating: 0, count: nodeCount)
-        lastTick = Array(repeating: nil, count: nodeCount)
+        nextBootstraps = Array(repeating: .zero, count: nodeCount)
+        bootstrapDelays = Array(repeating: Self.firstBootstrapDelay, count: nodeCount)
+        ports = Array(repeating: 4001, count: nodeCount)
+        starts = Array(repeating: 0, count: nodeCount)
+        newest = Array(repeating: Self.unixOrigin, count: nodeCount)
         for number in 0..<nodeCount {
-            nodes.append(makeNode(number, port: 4001, sequence: Self.unixOrigin))
+            nodes.append(makeNode(number, sequence: Self.unixOrigin))
             start(number)
         }
     }
@@ -58,26 +72,27 @@ package struct MembershipSimulation {
         return SignedPeerRecord(record, publicKey: keys[number], sign: MembershipSimulation.checksum)
     }
 
-    private func makeNode(_ number: Int, port: UInt16, sequence: UInt64) -> Membership {
+    private func makeNode(_ number: Int, sequence: UInt64) -> Membership {
         Membership(
-            record: record(of: number, port: port, sequence: sequence),
+            record: record(of: number, port: ports[number], sequence: sequence),
             settings: settings,
             unixOrigin: Self.unixOrigin,
             now: clock.now
         ) { _, message, signature in signature == MembershipSimulation.checksum(message) }
     }
 
+    /// FNV-1a 64 in the first bytes, zeros behind it.
     @Sendable private static func checksum(_ message: [UInt8]) -> [UInt8] {
-        var state: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in message { state = (state ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        let word = (0..<8).map { UInt8(truncatingIfNeeded: state >> (8 * $0)) }
-        return Array(repeatElement(word, count: 8).joined())
+        let state: UInt64 = message.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        var signature = [UInt8](repeating: 0, count: SignedEnvelope.signatureByteCount)
+        for index in 0..<8 { signature[index] = UInt8(truncatingIfNeeded: state >> UInt64(8 * index)) }
+        return signature
     }
 
     /// Dials the bootstrap node and begins to tick.
     private mutating func start(_ number: Int) {
         let offset = Duration.microseconds(Int64.random(in: 0..<1_000_000, using: &random))
-        clock.schedule(.tick(node: number), at: clock.now + offset)
+        clock.schedule(.tick(node: number, start: starts[number]), at: clock.now + offset)
     }
 
     /// Stops a node at once.
@@ -86,9 +101,13 @@ package struct MembershipSimulation {
     /// Starts a crashed node anew, with an empty table and another address.
     package mutating func restart(_ number: Int, port: UInt16) {
         network.crashed.remove(number)
+        starts[number] += 1
+        ports[number] = port
         let elapsed = UInt64(clock.now.components.seconds) * 1_000_000_000
-        nodes[number] = makeNode(number, port: port, sequence: Self.unixOrigin + elapsed)
-        lastTick[number] = nil
+        newest[number] = max(newest[number] + 1, Self.unixOrigin + elapsed)
+        nodes[number] = makeNode(number, sequence: newest[number])
+        nextBootstraps[number] = clock.now
+        bootstrapDelays[number] = Self.firstBootstrapDelay
         start(number)
     }
 
@@ -111,26 +130,34 @@ package struct MembershipSimulation {
         while let event = clock.next(before: end) { handle(event) }
     }
 
+    /// Greets the bootstrap node, as a driver does for as long as it is not alive there: first after a second, then at
+    /// waits that double up to a minute.
+    private mutating func bootstrap(_ number: Int) {
+        guard number != 0 else { return }
+        guard nodes[number].member(peers[0])?.state != .alive else {
+            bootstrapDelays[number] = Self.firstBootstrapDelay
+            nextBootstraps[number] = now + Self.firstBootstrapDelay
+            return
+        }
+        guard nextBootstraps[number] <= now else { return }
+        perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
+        nextBootstraps[number] = now + bootstrapDelays[number]
+        bootstrapDelays[number] = min(bootstrapDelays[number] * 2, Self.maxBootstrapDelay)
+    }
+
     private mutating func handle(_ event: Event) {
         switch event {
-        case .tick(let number):
-            guard !network.crashed.contains(number) else { return }
-            if lastTick[number] == nil, number != 0 {
-                perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
-            }
-            // A node whose bootstrap call was lost asks again, as a driver's bootstrap schedule does.
-            if number != 0, nodes[number].livingCount == 0, let last = lastTick[number],
-                now - last > .seconds(1)
-            {
-                perform(nodes[number].greet(peers[0], now: now, random: &random), by: number)
-                lastTick[number] = now
-            }
-            if lastTick[number] == nil { lastTick[number] = now }
+        case .tick(let number, let start):
+            guard !network.crashed.contains(number), start == starts[number] else { return }
+            bootstrap(number)
             perform(nodes[number].deadlineReached(now: now, random: &random), by: number)
-            clock.schedule(.tick(node: number), at: max(nodes[number].nextDeadline, now + .milliseconds(10)))
+            clock.schedule(
+                .tick(node: number, start: starts[number]),
+                at: max(nodes[number].nextDeadline, now + .milliseconds(10))
+            )
         case .request(let caller, let number, let call, let message):
             guard !network.crashed.contains(number) else { return }
-            incoming.append((caller, call))
+            incoming.append((caller, starts[caller], call))
             let id = UInt64(incoming.count - 1)
             let actions = nodes[number].received(
                 message,
@@ -140,8 +167,8 @@ package struct MembershipSimulation {
                 random: &random
             )
             perform(actions, by: number)
-        case .answer(let number, let call, let message):
-            guard !network.crashed.contains(number) else { return }
+        case .answer(let number, let start, let call, let message):
+            guard !network.crashed.contains(number), start == starts[number] else { return }
             perform(nodes[number].answered(call, message, now: now, random: &random), by: number)
         }
     }
@@ -158,10 +185,16 @@ package struct MembershipSimulation {
                     to: target
                 )
             case .answer(let id, let message):
-                let (caller, call) = incoming[Int(id)]
-                send(.answer(to: caller, call: call, message), message, from: number, to: caller)
+                let (caller, start, call) = incoming[Int(id)]
+                send(
+                    .answer(to: caller, start: start, call: call, message),
+                    message,
+                    from: number,
+                    to: caller
+                )
             case .renewRecord(let sequence):
-                nodes[number].renewed(record(of: number, port: 4001, sequence: sequence))
+                newest[number] = max(newest[number], sequence)
+                nodes[number].renewed(record(of: number, port: ports[number], sequence: sequence))
             case .changed, .forgotten: break
             }
         }
@@ -179,6 +212,23 @@ package struct MembershipSimulation {
         let running = nodes.indices.filter { !network.crashed.contains($0) }
         return running.allSatisfy { nodes[$0].livingCount >= running.count - 1 }
     }
+
+    /// Every running node sees alive all running nodes, and nobody else.
+    package var isKnowledgeExact: Bool {
+        let running = nodes.indices.filter { !network.crashed.contains($0) }
+        return running.allSatisfy { observer in
+            nodes[observer].livingCount == running.count - 1
+                && running.allSatisfy {
+                    observer == $0 || nodes[observer].member(peers[$0])?.state == .alive
+                }
+        }
+    }
+
+    /// Whether a node was ever started anew.
+    package func wasRestarted(_ number: Int) -> Bool { starts[number] > 0 }
+
+    /// Sequence number of the newest record that a node of the simulation signed; 0 for strangers.
+    package func sequence(of peer: PeerID) -> UInt64 { numbers[peer].map { newest[$0] } ?? 0 }
 
     /// Running nodes that see this node in one of the states, or do not know it when `nil` is among them.
     package func count(seeing number: Int, as states: Set<MemberState?>) -> Int {

@@ -1,8 +1,8 @@
 /// Virtual time with a queue of events: it jumps from one to the next.
 ///
 /// Events of the same time come in the order in which they were scheduled.
-public struct SimulatedClock<Event> {
-    private struct Entry {
+public struct SimulatedClock<Event: Sendable>: Sendable {
+    private struct Entry: Sendable {
         let time: Duration
         let number: UInt64
         let event: Event

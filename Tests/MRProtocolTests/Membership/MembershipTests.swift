@@ -71,6 +71,40 @@ struct MembershipTests {
         )
     }
 
+    @Test("who pulls introduces itself, also when its record is no news any more")
+    func introduction() throws {
+        var random = SeededRandom(seed: 1)
+        var node = Self.node(knowing: 1...1)
+        let peer = Self.record(1).record.peer
+        let stranger = Self.node(knowing: 2...2)
+        var other = Self.gossip()
+        other.summary = try #require(Self.firstCall(of: stranger)).summary
+        // The news of our own record goes out in calls that are never answered.
+        for second in 0..<20 {
+            _ = node.deadlineReached(now: .seconds(second), random: &random)
+        }
+        let greeting = node.greet(peer, now: .seconds(20), random: &random)
+        guard case .call(let number, _, _, let message) = greeting.first else {
+            Issue.record("no greeting")
+            return
+        }
+        #expect(message.records.isEmpty)
+        let actions = node.answered(number, other, now: .seconds(20), random: &random)
+        let pulls = actions.compactMap { action in
+            if case .call(_, _, _, let pull) = action, pull.wantedBuckets != 0 { pull } else { nil }
+        }
+        #expect(pulls.map(\.records) == [[Self.record(0).envelope.bytes]])
+    }
+
+    private static func firstCall(of node: Membership) -> GossipMessage? {
+        var node = node
+        var random = SeededRandom(seed: 1)
+        for case .call(_, _, _, let message) in node.deadlineReached(now: .zero, random: &random) {
+            return message
+        }
+        return nil
+    }
+
     @Test("a suspicion of ourselves asks for a newer record, one of an older record does not")
     func refutation() {
         var node = Self.node()
@@ -188,5 +222,55 @@ struct MembershipTests {
         }
         #expect(node.members.count == MembershipSettings.maxMemberCount)
         #expect(node.counters.full == 10)
+    }
+
+    /// The call among actions, if there is one.
+    private static func call(in actions: [Membership.Action]) -> (number: UInt64, message: GossipMessage)? {
+        for case .call(let number, _, _, let message) in actions { return (number, message) }
+        return nil
+    }
+
+    @Test(
+        "a call shows its summary; a pull follows a different one, and is answered with what was missing alone"
+    )
+    func pull() throws {
+        var (server, client) = (Self.node(knowing: 1...20), Self.node(knowing: 1...17))
+        var random = SeededRandom(seed: 1)
+        let peer = Self.record(1).record.peer
+        let greeting = try #require(Self.call(in: client.greet(peer, now: .zero, random: &random)))
+        #expect(greeting.message.marks.isEmpty && greeting.message.summary.count == 64)
+        let first = server.received(greeting.message, from: peer, id: 1, now: .zero, random: &random)
+        guard case .answer(1, let summary) = first.last else {
+            Issue.record("no answer")
+            return
+        }
+        let follow = client.answered(greeting.number, summary, now: .zero, random: &random)
+        let pull = try #require(Self.call(in: follow))
+        let second = server.received(pull.message, from: peer, id: 2, now: .zero, random: &random)
+        guard case .answer(2, let answer) = second.last else {
+            Issue.record("no answer to the pull")
+            return
+        }
+        #expect(Set(answer.records) == Set((18...20).map { Self.record($0).envelope.bytes }))
+        #expect(Self.call(in: client.answered(pull.number, answer, now: .zero, random: &random)) == nil)
+        #expect(client.livingCount == 20)
+        let again = try #require(Self.call(in: client.greet(peer, now: .zero, random: &random)))
+        #expect(again.message.summary == answer.summary)
+    }
+
+    @Test("a period's pulls are answered within a budget, and behind it with a few records each")
+    func pullBudget() {
+        var server = Self.node(knowing: 1...255)
+        var random = SeededRandom(seed: 1)
+        var request = GossipMessage()
+        request.wantedBuckets = .max
+        let sizes = (UInt64(0)..<30).map { id in
+            let actions = server.received(request, from: server.own, id: id, now: .zero, random: &random)
+            guard case .answer(_, let answer) = actions.last else { return 0 }
+            return answer.records.reduce(0) { $0 + $1.count }
+        }
+        #expect(sizes[0] > 30_000 && sizes[0] < 34_000)
+        #expect(sizes[29] > 0 && sizes[29] < 1500)
+        #expect(sizes.reduce(0, +) < 330_000)
     }
 }

@@ -47,6 +47,13 @@ struct MapReduceMessageTests {
         return message
     }
 
+    private static var gossipPull: GossipMessage {
+        var message = GossipMessage()
+        message.wantedBuckets = 1 << 63 + 5
+        message.marks = [1, 0xfffe_fdfc]
+        return message
+    }
+
     private static var mapTask: MapTaskMessage {
         let first = MapSegment(
             fileIndex: 2,
@@ -72,6 +79,7 @@ struct MapReduceMessageTests {
     private static var requests: [(String, MapReduceRequest)] {
         [
             ("hello", .hello(hello)), ("gossip", .gossip(gossip)), ("have", .have([raw("a"), raw("b")])),
+            ("gossip_pull", .gossip(gossipPull)),
             ("map", .map(mapTask)),
             (
                 "reduce",
