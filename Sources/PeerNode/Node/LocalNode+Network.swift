@@ -81,6 +81,12 @@ extension LocalNode {
         let network = try connected()
         let peer = try NodeNetwork.peer(peer)
         do {
+            guard byteCount <= EchoCall.maxByteCount else {
+                throw NodeError(
+                    .invalidArgument,
+                    "\(byteCount) bytes are over \(EchoCall.maxByteCount)"
+                )
+            }
             let stream = try await network.host.openStream(to: peer, protocolIDs: [EchoCall.protocolID])
             return try await EchoCall(stream: stream, byteCount: byteCount, halfCloses: halfCloses).run()
         } catch let error as HostError {
