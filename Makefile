@@ -17,13 +17,16 @@ help: ## list the targets
 setup: ## install what is missing from Debian's packages
 	@dev/setup
 
-build: setup ## build peernode and peerctl in release mode
+build: setup ## build peernode, peerctl and peersandbox in release mode
 	$(SWIFT) build $(RELEASE) --product peernode
 	$(SWIFT) build $(RELEASE) --product peerctl
+	$(SWIFT) build $(RELEASE) --product peersandbox
 
 test: setup ## build and run all tests
 	$(SWIFT) build --build-tests $(FLAGS)
-	$(SWIFT) test --skip-build --no-parallel $(FLAGS)
+	@set -o pipefail; log=.build/test.log; \
+		$(SWIFT) test --skip-build --no-parallel $(FLAGS) 2>&1 | tee "$$log" || \
+		{ echo "what failed:"; grep -E '^✘' "$$log"; exit 1; }
 	@dev/setup python3
 	@Tests/CommandLine/run
 
@@ -70,7 +73,7 @@ bench: ## measure against other programs (BENCH_ARGS="--rows wc --sizes 32M")
 
 install: build ## install into PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BIN)/peernode $(BIN)/peerctl $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BIN)/peernode $(BIN)/peerctl $(BIN)/peersandbox $(DESTDIR)$(PREFIX)/bin/
 
 clean: ## remove everything that was built
 	rm -rf .build

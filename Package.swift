@@ -34,6 +34,7 @@ let package = Package(
     products: [
         .executable(name: "peernode", targets: ["PeerNodeDaemon"]),
         .executable(name: "peerctl", targets: ["peerctl"]),
+        .executable(name: "peersandbox", targets: ["peersandbox"]),
         // For the nested package Fuzz.
         .library(name: "PeerTestKit", targets: ["PeerTestKit"]),
     ],
@@ -46,6 +47,8 @@ let package = Package(
         system("CPCRE2", "libpcre2-8", "libpcre2-dev"),
         system("CWebSockets", "libwebsockets", "libwebsockets-dev"),
         system("CJansson", "jansson", "libjansson-dev"),
+        system("CJavaScriptCore", "javascriptcoregtk-4.1", "libjavascriptcoregtk-4.1-dev"),
+        system("CSeccomp", "libseccomp", "libseccomp-dev"),
 
         // Values and pure machines.
         library("PeerCrypto", ["CCrypto", "CSodium"]),
@@ -53,10 +56,17 @@ let package = Package(
         library("LibP2P", ["Multiformats", "PeerCrypto"]),
         library("MRProtocol", ["Multiformats", "PeerCrypto"]),
 
+        library("FunctionProtocol", []),
+
         // Storage and user functions.
         library("Database", ["CSQLite"]),
         library("BlockStore", ["Database", "Multiformats", "PeerCrypto"]),
-        library("Engines", ["MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2", "CLinux"]),
+        library(
+            "Engines",
+            ["FunctionProtocol", "MRProtocol", "Multiformats", "PeerCrypto", "CPCRE2", "CLinux"]
+        ),
+        // The process that runs user functions; apart, so that no other program loads a JavaScript engine.
+        executable("peersandbox", ["FunctionProtocol", "CJavaScriptCore", "CSeccomp", "CLinux"]),
 
         // Drivers: the only target with network I/O and tasks.
         library(
@@ -103,6 +113,7 @@ let package = Package(
                 "PeerTestKit",
             ]
         ),
+        tests("FunctionProtocolTests", ["FunctionProtocol"]),
         tests("SourceTests", []),
         tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),
     ],

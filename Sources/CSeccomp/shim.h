@@ -1,0 +1,3 @@
+// libseccomp: lists of system calls that a process may make.
+#pragma once
+#include <seccomp.h>

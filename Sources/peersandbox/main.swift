@@ -1,0 +1,3 @@
+import CJavaScriptCore
+import CSeccomp
+import FunctionProtocol
