@@ -7,8 +7,9 @@ extension JobSpec {
     /// The canonical block.
     ///
     /// **Layout** a map: `type` "mapreduce-job", `version` 1, `map`, `combine` (absent: none), `reduce` (each a text for a
-    /// built-in or a link to a file), `reduces`, `format`, `output`, `args` (texts by name), `inputs` (`name`, `root`),
-    /// `recordLimit`, `skipLong`.
+    /// built-in, a link to a file, or a map with the text `command`), `reduces`, `format`, `output`, `args` (texts by name), `inputs` (`name`, `root`),
+    /// `recordLimit`, `skipLong`; and where they say anything `files` (`name`, `root`; sorted by name), `skipBad`, `limits`
+    /// (numbers by name).
     public func encoded() -> [UInt8] { dagCBOR.encoded() }
 
     /// Reads the block of a specification.
@@ -40,6 +41,11 @@ extension JobSpec {
             "skipLong": .bool(skipsLongRecords),
         ]
         fields["combine"] = combine?.dagCBOR
+        if !files.isEmpty {
+            fields["files"] = .array(files.map { .map(["name": .string($0.name), "root": .link($0.root)]) })
+        }
+        if skipBad != 0 { fields["skipBad"] = .integer(Int64(skipBad)) }
+        if !limits.isEmpty { fields["limits"] = limits.dagCBOR }
         return .map(fields)
     }
 
@@ -67,9 +73,32 @@ extension JobSpec {
         )
         recordByteLimit = try take("recordLimit", \.number)
         skipsLongRecords = try take("skipLong", \.flag)
+        // Written only where they say something: a second form of one specification would have a second CID.
+        if fields["files"] != nil { files = try take("files", JobFile.list) }
+        if fields["skipBad"] != nil {
+            skipBad = try take("skipBad") { $0.number.flatMap { $0 == 0 ? nil : $0 } }
+        }
+        if fields["limits"] != nil { limits = try take("limits", TaskLimits.init) }
         if let unknown = fields.keys.min() { throw .field(unknown) }
         guard 1...JobSpec.maxReduceCount ~= reduceCount else { throw .field("reduces") }
         guard recordByteLimit > 0 else { throw .field("recordLimit") }
+        if let wrong = fieldOverLimit { throw .field(wrong) }
+    }
+
+    /// The name of a field of user functions that is over a limit or not in order; `nil`: all are right.
+    package var fieldOverLimit: String? {
+        let commands = functions.compactMap { if case .command(let line) = $0 { line } else { nil } }
+        if commands.contains(where: { !(1...FunctionReference.maxCommandByteCount ~= $0.utf8.count) }) {
+            return "command"
+        }
+        let isInOrder = zip(files, files.dropFirst()).allSatisfy { $0.name < $1.name }
+        guard files.count <= JobSpec.maxFileCount, isInOrder, files.allSatisfy({ JobFile.isSafe($0.name) })
+        else { return "files" }
+        guard 0...JobSpec.maxSkipBad ~= skipBad else { return "skipBad" }
+        guard TaskLimits.fields.allSatisfy({ limits[keyPath: $0.path] ?? 0 <= TaskLimits.maxValue }) else {
+            return "limits"
+        }
+        return nil
     }
 
     private static let typeName = "mapreduce-job"
@@ -89,6 +118,7 @@ extension FunctionReference {
         switch self {
         case .builtIn(let name): .string(name)
         case .file(let cid): .link(cid)
+        case .command(let line): .map(["command": .string(line)])
         }
     }
 
@@ -96,6 +126,9 @@ extension FunctionReference {
         switch value {
         case .string(let name): self = .builtIn(name)
         case .link(let cid): self = .file(cid)
+        case .map(let fields):
+            guard fields.count == 1, let line = fields["command"]?.text else { return nil }
+            self = .command(line)
         default: return nil
         }
     }
@@ -112,6 +145,36 @@ extension JobInput {
             return JobInput(name: name, root: root)
         }
         return inputs.count == values.count ? inputs : nil
+    }
+}
+
+extension JobFile {
+    /// At least one file.
+    fileprivate static func list(_ value: DagCBOR) -> [JobFile]? {
+        guard let inputs = JobInput.list(value), !inputs.isEmpty else { return nil }
+        return inputs.map { JobFile(name: $0.name, root: $0.root) }
+    }
+}
+
+extension TaskLimits {
+    fileprivate var dagCBOR: DagCBOR {
+        var entries: [String: DagCBOR] = [:]
+        for field in TaskLimits.fields {
+            entries[field.name] = self[keyPath: field.path].map(DagCBOR.unsigned)
+        }
+        return .map(entries)
+    }
+
+    /// At least one limit, and none that is not known.
+    fileprivate init?(_ value: DagCBOR) {
+        guard var entries = value.entries, !entries.isEmpty else { return nil }
+        self.init()
+        for field in TaskLimits.fields {
+            guard let entry = entries.removeValue(forKey: field.name) else { continue }
+            guard case .unsigned(let limit) = entry else { return nil }
+            self[keyPath: field.path] = limit
+        }
+        guard entries.isEmpty else { return nil }
     }
 }
 

@@ -24,11 +24,21 @@ public struct JobSpec: Hashable, Sendable {
     public var recordByteLimit: Int
     /// A record over the limit is skipped and counted instead of failing the job.
     public var skipsLongRecords: Bool
+    /// Files that commands find in their working folder; sorted by name, each name once.
+    public var files: [JobFile] = []
+    /// Records on which functions may fail in the whole job; they are skipped and counted. 0: the first one fails the job.
+    public var skipBad = 0
+    /// What an attempt of a user function may use; a node's own limits hold where they are lower.
+    public var limits = TaskLimits()
 
     /// Most partitions a job may have.
     public static let maxReduceCount = 65_536
     /// Longest record unless the user says otherwise, in bytes.
     public static let defaultRecordByteLimit = 16 << 20
+    /// Most files shipped with commands.
+    public static let maxFileCount = 256
+    /// Most records that a job may be asked to skip.
+    public static let maxSkipBad = 1_000_000_000
 
     /// A job with the default limits.
     public init(
@@ -52,6 +62,9 @@ public struct JobSpec: Hashable, Sendable {
         recordByteLimit = JobSpec.defaultRecordByteLimit
         skipsLongRecords = false
     }
+
+    /// Map, combine and reduce, as far as there are any.
+    public var functions: [FunctionReference] { [map] + (combine.map { [$0] } ?? []) + [reduce] }
 }
 
 /// One root that a job reads.
@@ -72,8 +85,16 @@ public struct JobInput: Hashable, Sendable {
 public enum FunctionReference: Hashable, Sendable {
     /// A function of this program, by name.
     case builtIn(String)
-    /// A file with user code.
+    /// A file with user code: WebAssembly by its first bytes, else JavaScript.
     case file(CID)
+    /// A command line for the shell, after Hadoop Streaming's contract.
+    case command(String)
+
+    /// Longest command line, in UTF-8 bytes.
+    public static let maxCommandByteCount = 64 << 10
+
+    /// The function is no part of this program.
+    public var isUserFunction: Bool { if case .builtIn = self { false } else { true } }
 }
 
 /// How a file is cut into records (DESIGN section 7).

@@ -41,6 +41,11 @@ package struct TaskKeyContext: Hashable, Sendable {
         builder.append(spec.recordByteLimit)
         builder.append(spec.skipsLongRecords ? 1 : 0)
         builder.append(usesPosition ? 1 : 0)
+        // Behind the rest, so that jobs without them keep the keys that they had before there were any.
+        if !spec.files.isEmpty || spec.skipBad > 0 {
+            builder.append(files: spec.files)
+            builder.append(spec.skipBad)
+        }
         digest = builder.finish().digest
     }
 
@@ -146,6 +151,17 @@ struct TaskKeyBuilder {
         case .file(let cid):
             append(1)
             append(cid)
+        case .command(let line):
+            append(2)
+            append(line)
+        }
+    }
+
+    mutating func append(files: [JobFile]) {
+        append(files.count)
+        for file in files {
+            append(file.name)
+            append(file.root)
         }
     }
 

@@ -5,7 +5,13 @@ internal import Multiformats
 
 extension JobSubmission: JSONMessage {
     package var json: JSON {
-        ["spec": spec.json, "name": .string(name), "remember": .bool(usesRememberedOutputs)]
+        [
+            "spec": spec.json, "name": .string(name), "remember": .bool(usesRememberedOutputs),
+            "functionNames": .object(
+                functionNames.map { JSON.Member($0.key.description, .string($0.value)) }
+                    .sorted { $0.name < $1.name }
+            ),
+        ]
     }
 
     package init(json: JSON) throws(NodeError) {
@@ -15,6 +21,12 @@ extension JobSubmission: JSONMessage {
             name: fields.optional("name")?.text ?? "",
             usesRememberedOutputs: fields.optional("remember")?.flag ?? true
         )
+        for member in fields.optional("functionNames")?.members ?? [] {
+            guard let cid = CID(member.name), let name = member.value.text else {
+                throw fields.fault("functionNames", "an object of names by CID")
+            }
+            functionNames[cid] = name
+        }
     }
 }
 
@@ -28,7 +40,8 @@ extension JobSpec: JSONMessage {
                 arguments.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }
             ),
             "inputs": .array(of: inputs), "recordLimit": .count(recordByteLimit),
-            "skipLong": .bool(skipsLongRecords),
+            "skipLong": .bool(skipsLongRecords), "files": .array(of: files), "skipBad": .count(skipBad),
+            "limits": limits.json,
         ]
     }
 
@@ -53,6 +66,41 @@ extension JobSpec: JSONMessage {
         )
         if fields.optional("recordLimit") != nil { recordByteLimit = try fields.int("recordLimit") }
         if fields.optional("skipLong") != nil { skipsLongRecords = try fields.flag("skipLong") }
+        if fields.optional("files") != nil {
+            files = try fields.messages("files").sorted { (left: JobFile, right: JobFile) in
+                left.name < right.name
+            }
+        }
+        if fields.optional("skipBad") != nil { skipBad = try fields.int("skipBad") }
+        if fields.optional("limits") != nil { limits = try fields.message("limits") }
+    }
+}
+
+extension JobFile: JSONMessage {
+    package var json: JSON { ["name": .string(name), "cid": .cid(root)] }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "file")
+        self.init(name: try fields.text("name"), root: try fields.cid("cid"))
+    }
+}
+
+extension TaskLimits: JSONMessage {
+    /// Only the limits that are set.
+    package var json: JSON {
+        .object(
+            TaskLimits.fields.compactMap { field in
+                self[keyPath: field.path].map { JSON.Member(field.name, .count($0)) }
+            }
+        )
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "limits")
+        self.init()
+        for field in TaskLimits.fields where fields.optional(field.name) != nil {
+            self[keyPath: field.path] = try fields.unsigned(field.name)
+        }
     }
 }
 
@@ -71,15 +119,19 @@ extension FunctionReference: JSONMessage {
         switch self {
         case .builtIn(let name): .string(name)
         case .file(let cid): ["file": .cid(cid)]
+        case .command(let line): ["command": .string(line)]
         }
     }
 
     package init(json: JSON) throws(NodeError) {
         if let name = json.text {
             self = .builtIn(name)
-        } else {
-            self = .file(try JSONFields(json, of: "function").cid("file"))
+            return
         }
+        let fields = try JSONFields(json, of: "function")
+        self =
+            fields.optional("command") == nil
+            ? .file(try fields.cid("file")) : .command(try fields.text("command"))
     }
 }
 

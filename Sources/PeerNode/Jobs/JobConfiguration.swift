@@ -1,4 +1,5 @@
 public import MRProtocol
+public import Multiformats
 
 /// What a user submits.
 public struct JobSubmission: Hashable, Sendable {
@@ -8,12 +9,20 @@ public struct JobSubmission: Hashable, Sendable {
     public var name: String
     /// Look for remembered outputs and remember new ones (`--no-cache` sets it to `false`).
     public var usesRememberedOutputs: Bool
+    /// What the user calls the function files, such as `wc.js`; shown in messages, without effect on the result.
+    public var functionNames: [CID: String]
 
     /// Makes a submission.
-    public init(spec: JobSpec, name: String = "", usesRememberedOutputs: Bool = true) {
+    public init(
+        spec: JobSpec,
+        name: String = "",
+        usesRememberedOutputs: Bool = true,
+        functionNames: [CID: String] = [:]
+    ) {
         self.spec = spec
         self.name = name
         self.usesRememberedOutputs = usesRememberedOutputs
+        self.functionNames = functionNames
     }
 }
 
