@@ -238,7 +238,8 @@ extension JobCoordinator {
             case .input: true
             case .worker:
                 !workers.keys.contains { worker in
-                    !retry.triedBy.contains(worker) && !job.isExcluded(worker) && !job.refusals.contains(worker)
+                    !retry.triedBy.contains(worker) && !job.isExcluded(worker)
+                        && !job.refusals.contains(worker)
                 }
             case .attempt: false
             }
