@@ -122,6 +122,8 @@ package struct JobShape: Sendable {
 package enum CoordinatorLimits {
     /// Failed attempts of an item that end the job.
     package static let maxAttempts = 4
+    /// Failed attempts of an item that end the job when a function threw: the same bytes mostly make it throw again.
+    package static let maxFunctionAttempts = 2
     /// Failures of a worker in a job that exclude it there, while another can go on.
     package static let maxWorkerFailures = 3
     /// Times that the output of one item may be lost and made again.

@@ -223,6 +223,7 @@ extension JobCoordinator {
             case .input: true
             case .worker: !workers.keys.contains { !retry.triedBy.contains($0) && !job.isExcluded($0) }
             case .attempt: false
+            case .function: failureCount >= CoordinatorLimits.maxFunctionAttempts
             }
         let othersRun = !job[attempt.item].running.isEmpty
         if !othersRun { job[attempt.item].state = .waiting }

@@ -275,19 +275,28 @@ extension TaskCounters: JSONMessage {
             ("reduceInputPairs", \.reduceInputPairs), ("reduceInputKeys", \.reduceInputKeys),
             ("outputRecords", \.outputRecords), ("outputBytes", \.outputBytes),
             ("spilledBytes", \.spilledBytes),
-            ("skippedRecords", \.skippedRecords),
+            ("skippedRecords", \.skippedRecords), ("badRecords", \.badRecords),
         ]
 
     package var json: JSON {
         let own = TaskCounters.members.map { JSON.Member($0.name, .count(self[keyPath: $0.path])) }
-        let users = user.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .count($0.value)) }
+        let users = userGroups.map { group in
+            JSON.Member(group.name, .object(group.counters.map { JSON.Member($0.name, .count($0.value)) }))
+        }
         return .object(own + [JSON.Member("user", .object(users))])
     }
 
     package init(json: JSON) throws(NodeError) {
         let fields = try JSONFields(json, of: "counters")
         self.init()
-        for member in TaskCounters.members { self[keyPath: member.path] = try fields.unsigned(member.name) }
-        for member in fields.optional("user")?.members ?? [] { user[member.name] = member.value.unsigned }
+        for member in TaskCounters.members {
+            guard fields.optional(member.name) != nil else { continue }
+            self[keyPath: member.path] = try fields.unsigned(member.name)
+        }
+        for group in fields.optional("user")?.members ?? [] {
+            for counter in group.value.members ?? [] {
+                user["\(group.name)\t\(counter.name)"] = counter.value.int.map(Int64.init)
+            }
+        }
     }
 }
