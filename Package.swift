@@ -114,6 +114,11 @@ let package = Package(
             ]
         ),
         tests("FunctionProtocolTests", ["FunctionProtocol"]),
+        // Spawns the peersandbox of the same build.
+        tests(
+            "SandboxTests",
+            ["Engines", "FunctionProtocol", "MRProtocol", "PeerTestKit", "CLinux", "peersandbox"]
+        ),
         tests("SourceTests", []),
         tests("PeerctlTests", ["PeerNode", "PeerTestKit", "Multiformats"]),
     ],

@@ -1,3 +1,2 @@
-import CJavaScriptCore
-import CSeccomp
-import FunctionProtocol
+// Runs the functions of one job: docs/protocols/functions.md.
+Sandbox.run(arguments: CommandLine.arguments)

@@ -1,0 +1,81 @@
+import FunctionProtocol
+import Glibc
+
+/// What a helper has used in one attempt, held against the limits.
+struct AttemptMeter {
+    /// Time between two looks at processor time and memory, in milliseconds.
+    static let lookIntervalMilliseconds: UInt64 = 20
+
+    let limits: FunctionLimits
+    private let cpuAtStart: UInt64
+    private var lastProgress: UInt64
+    private var lastLook: UInt64
+    private var outputByteCount: UInt64 = 0
+    private var outputPairCount: UInt64 = 0
+    private var logByteCount: UInt64 = 0
+
+    init(_ limits: FunctionLimits, of helper: HelperProcess) {
+        self.limits = limits
+        cpuAtStart = helper.cpuMilliseconds
+        lastProgress = timespec.nowMilliseconds
+        lastLook = lastProgress
+    }
+
+    /// The helper took bytes or answered.
+    mutating func progressed() { lastProgress = timespec.nowMilliseconds }
+
+    /// It is some time since the last look.
+    var isLookDue: Bool { timespec.nowMilliseconds - lastLook >= AttemptMeter.lookIntervalMilliseconds }
+
+    /// Holds time and memory against the limits.
+    mutating func look(at helper: HelperProcess) throws(FunctionProcess.Fault) {
+        let now = timespec.nowMilliseconds
+        lastLook = now
+        try check(
+            "processor time",
+            helper.cpuMilliseconds - cpuAtStart,
+            limits.cpuMilliseconds,
+            .milliseconds
+        )
+        try check("time without progress", now - lastProgress, limits.stallMilliseconds, .milliseconds)
+        try check("memory", helper.residentByteCount, limits.memoryByteCount, .bytes)
+    }
+
+    /// Counts a frame of output.
+    ///
+    /// - Returns: `false` when it ends within a pair.
+    mutating func countOutput(_ packedPairs: UnsafeRawBufferPointer) throws(FunctionProcess.Fault) -> Bool {
+        let isWhole = PackedPairs.forEach(in: packedPairs) { key, value in
+            outputPairCount += 1
+            outputByteCount += UInt64(key.count + (value?.count ?? 0))
+        }
+        try check("output", outputByteCount, limits.outputByteCount, .bytes)
+        try check("emitted pairs", outputPairCount, limits.outputPairCount, .pairs)
+        return isWhole
+    }
+
+    mutating func countLog(_ byteCount: Int) throws(FunctionProcess.Fault) {
+        logByteCount += UInt64(byteCount)
+        try check("log", logByteCount, limits.logByteCount, .bytes)
+    }
+
+    private enum Unit {
+        case milliseconds, bytes, pairs
+    }
+
+    private func check(_ what: String, _ used: UInt64, _ limit: UInt64, _ unit: Unit) throws(FunctionProcess
+        .Fault)
+    {
+        guard limit > 0, used > limit else { return }
+        let text = AttemptMeter.text(limit, unit)
+        throw .function(FunctionFault(.limit, "the attempt passed its limit on \(what), \(text)"))
+    }
+
+    private static func text(_ number: UInt64, _ unit: Unit) -> String {
+        switch unit {
+        case .milliseconds: number % 1000 == 0 ? "\(number / 1000) s" : "\(number) ms"
+        case .bytes: number % (1 << 20) == 0 ? "\(number >> 20) MiB" : "\(number) bytes"
+        case .pairs: "\(number) pairs"
+        }
+    }
+}

@@ -1,0 +1,285 @@
+package import FunctionProtocol
+import Glibc
+package import MRProtocol
+
+/// A helper process that has one function and runs attempts of it, one after the other.
+///
+/// For the thread of a slot: every call blocks until the helper has taken what it was given, while its answers are
+/// handed to `onAnswer`. The function's limits are held here, from outside: whatever the helper does, it is killed when
+/// it passes one.
+///
+///     spawned ─ prepare ─► idle ─ begin ─► attempt ─ send* ─► end ─► idle
+///        └────────────────── a fault that leaves no idle helper ─────────► over
+package final class FunctionProcess {
+    /// Why an attempt ended.
+    package enum Fault: Error, Equatable, Sendable {
+        /// The function's, or a limit's, or the helper's.
+        case function(FunctionFault)
+        /// `onAnswer` threw it, or the attempt was cancelled.
+        case task(TaskFault)
+    }
+
+    private enum State {
+        case spawned
+        case idle
+        case attempt
+        /// The helper has said `done` or `failed`; further input would only be passed over.
+        case answered(FunctionFault?)
+        case over
+    }
+
+    /// Longest wait between two looks at limits and cancellation, in milliseconds.
+    private static let pollMilliseconds: Int32 = 20
+
+    /// Longest line of status, in bytes.
+    private static let maxStatusByteCount = Frame.batchByteCount
+
+    private let helper: HelperProcess
+    private let answers = AnswerBuffer()
+    private var state = State.spawned
+    private var meter: AttemptMeter
+    private var readiness: Readiness?
+    private let isCancelled: () -> Bool
+
+    /// `false` once a fault has cost the helper its life; make another then.
+    package var isUsable: Bool {
+        switch state {
+        case .over: false
+        case .spawned, .idle, .attempt, .answered: true
+        }
+    }
+
+    /// Number of the helper in the system's process table.
+    package var identifier: Int32 { helper.identifier }
+
+    /// Starts a helper for functions of one kind.
+    ///
+    /// - Parameters:
+    ///   - executable: the helper's program; else the one that `HelperExecutable` finds.
+    ///   - isCancelled: asked every 20 ms or so while a call lasts; `true` ends the call with `Fault.task(.cancelled)`,
+    ///     and the helper.
+    /// - Throws: `sandbox` when the helper's program is missing or does not start.
+    package init(
+        _ engine: EngineKind,
+        executable: String? = nil,
+        isCancelled: @escaping () -> Bool = { false }
+    ) throws(FunctionFault) {
+        let path = if let executable { executable } else { try HelperExecutable.path() }
+        helper = try HelperProcess(path, arguments: ["\(engine.rawValue)"])
+        self.isCancelled = isCancelled
+        meter = AttemptMeter(FunctionLimits(), of: helper)
+    }
+}
+
+// MARK: - Calls
+
+extension FunctionProcess {
+    /// Hands over the function, once; a fault ends the helper.
+    ///
+    /// - Parameter onAnswer: gets the log of what the function does while it loads.
+    package func prepare(
+        _ preparation: Preparation,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
+    ) throws(Fault) -> Readiness {
+        guard case .spawned = state else {
+            preconditionFailure("a helper is prepared once, and not in \(state)")
+        }
+        meter = AttemptMeter(preparation.limits, of: helper)
+        try exchange(UnsentFrame(.prepare, preparation.body), .sendAndAwaitAnswer, onAnswer)
+        guard let readiness else {
+            throw .function(
+                FunctionFault(.protocolViolation, "the process for functions is done before it is ready")
+            )
+        }
+        return readiness
+    }
+
+    /// Begins an attempt.
+    package func begin(_ start: TaskStart) throws(Fault) {
+        guard case .idle = state else {
+            preconditionFailure("an attempt begins in an idle helper, not in \(state)")
+        }
+        answers.shrink()
+        meter = AttemptMeter(meter.limits, of: helper)
+        state = .attempt
+        // The helper says nothing before it has read all of this.
+        try exchange(UnsentFrame(.begin, start.body), .send) { _ in }
+    }
+
+    /// Gives the attempt a frame of input: `head`, then `bytes`.
+    ///
+    /// - Throws: `Fault.function` when the attempt failed; then it has ended, and if `isUsable` the helper can begin
+    ///   another.
+    package func send(
+        _ kind: Frame.Kind,
+        head: [UInt8] = [],
+        bytes: UnsafeRawBufferPointer,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void
+    ) throws(Fault) {
+        switch state {
+        case .attempt: try exchange(UnsentFrame(kind, head, bytes), .sendAndReceive, onAnswer)
+        case .answered: break
+        case .spawned, .idle, .over: preconditionFailure("input outside an attempt, in \(state)")
+        }
+        if case .answered(.some) = state { try end(onAnswer: onAnswer) }
+    }
+
+    /// Ends the attempt's input and waits for the rest of its output.
+    ///
+    /// - Throws: as `send`.
+    package func end(onAnswer: (FunctionAnswer) throws(TaskFault) -> Void) throws(Fault) {
+        switch state {
+        case .attempt, .answered: try exchange(UnsentFrame(.end, []), .sendAndAwaitAnswer, onAnswer)
+        case .spawned, .idle, .over: preconditionFailure("the end of input outside an attempt, in \(state)")
+        }
+        guard case .answered(let failure) = state else { preconditionFailure("no answer in \(state)") }
+        state = .idle
+        if let failure { throw .function(failure) }
+    }
+
+    /// Ends the helper; nothing more can be asked of it.
+    package func close() {
+        state = .over
+        helper.end()
+    }
+}
+
+// MARK: - Sending and receiving
+
+extension FunctionProcess {
+    /// How far a call goes.
+    private enum Extent {
+        case send
+        case sendAndReceive
+        case sendAndAwaitAnswer
+    }
+
+    private typealias AnswerHandler = (FunctionAnswer) throws(TaskFault) -> Void
+
+    /// Sends a frame and meanwhile hands out answers; goes on until the helper has answered if `extent` says so.
+    private func exchange(
+        _ frame: consuming UnsentFrame,
+        _ extent: Extent,
+        _ onAnswer: AnswerHandler
+    ) throws(Fault) {
+        do throws(Fault) {
+            meter.progressed()
+            while true {
+                if frame.send(to: helper.socket) > 0 { meter.progressed() }
+                if frame.isSent, extent != .sendAndAwaitAnswer || !awaitsMore { return }
+                wait(forRoom: !frame.isSent, forAnswers: extent != .send)
+                if extent != .send { try receive(onAnswer) }
+                try look()
+            }
+        } catch {
+            throw abandon(after: error)
+        }
+    }
+
+    private var awaitsMore: Bool {
+        switch state {
+        case .spawned, .attempt: true
+        case .idle, .answered, .over: false
+        }
+    }
+
+    private func wait(forRoom: Bool, forAnswers: Bool) {
+        var descriptor = pollfd(fd: helper.socket, events: 0, revents: 0)
+        if forRoom { descriptor.events |= Int16(POLLOUT) }
+        if forAnswers { descriptor.events |= Int16(POLLIN) }
+        poll(&descriptor, 1, FunctionProcess.pollMilliseconds)
+    }
+
+    private func receive(_ onAnswer: AnswerHandler) throws(Fault) {
+        let arrival = answers.receive(from: helper.socket)
+        if arrival == .some { meter.progressed() }
+        while let (kind, body) = try answers.next() { try take(kind, body, onAnswer) }
+        if arrival == .closed { throw .function(helper.fault()) }
+    }
+
+    private func look() throws(Fault) {
+        guard meter.isLookDue else { return }
+        if isCancelled() { throw .task(.cancelled) }
+        try meter.look(at: helper)
+    }
+
+    /// Ends the helper after a fault, and says what the fault is in the end.
+    private func abandon(after fault: Fault) -> Fault {
+        defer { close() }
+        // What the helper said before it died tells more than its death.
+        if case .answered(let failure?) = state { return .function(failure) }
+        return fault
+    }
+}
+
+// MARK: - Answers
+
+extension FunctionProcess {
+    private func take(
+        _ kind: Frame.Kind,
+        _ body: UnsafeRawBufferPointer,
+        _ onAnswer: AnswerHandler
+    ) throws(Fault) {
+        switch (kind, state) {
+        case (.ready, .spawned):
+            readiness = Readiness(body: Array(body))
+            guard readiness != nil else { throw .malformed(kind) }
+            state = .idle
+        case (.failed, .spawned):
+            guard let fault = FunctionFault(body: Array(body)) else { throw .malformed(kind) }
+            throw .function(fault)
+        case (.done, .attempt):
+            guard body.isEmpty else { throw .malformed(kind) }
+            state = .answered(nil)
+        case (.failed, .attempt):
+            guard let fault = FunctionFault(body: Array(body)) else { throw .malformed(kind) }
+            state = .answered(fault)
+        case (.output, .attempt), (.counter, .attempt), (.skipped, .attempt), (.log, .attempt),
+            (.status, .attempt), (.log, .spawned), (.status, .spawned):
+            try hand(answer(kind, body), to: onAnswer)
+        case (.output, _), (.counter, _), (.log, _), (.status, _), (.skipped, _), (.ready, _), (.done, _),
+            (.failed, _), (.prepare, _), (.begin, _), (.records, _), (.input, _), (.end, _):
+            throw .violation("an answer of kind \(kind) where there is none")
+        }
+    }
+
+    private func answer(_ kind: Frame.Kind, _ body: UnsafeRawBufferPointer) throws(Fault) -> FunctionAnswer {
+        switch kind {
+        case .output:
+            guard try meter.countOutput(body) else { throw .malformed(kind) }
+            return .output(body)
+        case .counter:
+            guard let increment = CounterIncrement(body: Array(body)) else { throw .malformed(kind) }
+            return .counter(increment)
+        case .log:
+            try meter.countLog(body.count)
+            return .log(body)
+        case .status:
+            guard body.count <= FunctionProcess.maxStatusByteCount else { throw .malformed(kind) }
+            return .status(String(decoding: body, as: UTF8.self))
+        case .skipped:
+            guard let fault = FunctionFault(body: Array(body)) else { throw .malformed(kind) }
+            return .skipped(fault)
+        case .prepare, .begin, .records, .input, .end, .ready, .done, .failed:
+            preconditionFailure("\(kind) is not an answer to hand on")
+        }
+    }
+
+    private func hand(_ answer: FunctionAnswer, to onAnswer: AnswerHandler) throws(Fault) {
+        do throws(TaskFault) {
+            try onAnswer(answer)
+        } catch {
+            throw .task(error)
+        }
+    }
+}
+
+extension FunctionProcess.Fault {
+    static func violation(_ what: String) -> FunctionProcess.Fault {
+        .function(FunctionFault(.protocolViolation, "the process for functions sent \(what)"))
+    }
+
+    fileprivate static func malformed(_ kind: Frame.Kind) -> FunctionProcess.Fault {
+        .violation("a malformed answer of kind \(kind)")
+    }
+}

@@ -1,0 +1,237 @@
+import CLinux
+import FunctionProtocol
+import Glibc
+
+/// A helper process and the socket to it; killed and reaped when this is given up.
+///
+/// **Environment** of the process: nothing of this one's but what is listed here.
+final class HelperProcess {
+    /// Longest text of the process's standard error that is kept for a failure's message, in bytes.
+    static let maxErrorTextByteCount = 2 << 10
+
+    /// Where the helper finds its socket.
+    private static let socketNumber: Int32 = 3
+    /// Descriptors are moved here first, so that none is overwritten before it is copied to its place.
+    private static let lowestFreeNumber: Int32 = 20
+    /// `GIGACAGE_ENABLED` and `JSC_useWasmFastMemory`: JavaScriptCore else reserves 73 GB of addresses, more than
+    /// the limit on addresses admits.
+    private static let environment = [
+        "GIGACAGE_ENABLED=0", "JSC_useWasmFastMemory=0", "LANG=C.UTF-8", "SWIFT_BACKTRACE=enable=no",
+        "TZ=UTC",
+    ]
+
+    let identifier: pid_t
+    /// Does not block.
+    let socket: Int32
+    private let errorText: Int32
+    private var waitStatus: Int32?
+
+    /// Starts `executable` with `arguments`.
+    ///
+    /// - Throws: `sandbox`, saying what failed.
+    init(_ executable: String, arguments: [String]) throws(FunctionFault) {
+        let socket = try DescriptorPair.socket()
+        let errorText = try DescriptorPair.pipe()
+        identifier = try HelperProcess.spawn(
+            executable,
+            [executable] + arguments,
+            socket: socket.far,
+            errorText: errorText.far
+        )
+        self.socket = socket.takeNear()
+        self.errorText = errorText.takeNear()
+    }
+
+    deinit {
+        end()
+        close(socket)
+        close(errorText)
+    }
+
+    /// Kills the process and all of its group, and reaps it; returns its wait status.
+    @discardableResult
+    func end() -> Int32 {
+        if let waitStatus { return waitStatus }
+        kill(-identifier, SIGKILL)
+        kill(identifier, SIGKILL)
+        var status: Int32 = 0
+        while waitpid(identifier, &status, 0) == -1, errno == EINTR {}
+        waitStatus = status
+        return status
+    }
+
+    /// Why it ended, in words; ends it if it has not.
+    func fault() -> FunctionFault {
+        let status = end()
+        let signal = status & 0x7f
+        let text = readErrorText()
+        return FunctionFault(
+            .threw,
+            "the process for functions ended: "
+                + (signal == 0
+                    ? "status \(status >> 8)" : "killed by \(HelperProcess.name(ofSignal: signal))")
+                + (text.isEmpty ? "" : ": \(text)")
+        )
+    }
+
+    private static func name(ofSignal signal: Int32) -> String {
+        strsignal(signal).map { "signal \(signal) (\(String(cString: $0)))" } ?? "signal \(signal)"
+    }
+
+    /// The front of what the process wrote to its standard error.
+    private func readErrorText() -> String {
+        let bytes = [UInt8](unsafeUninitializedCapacity: HelperProcess.maxErrorTextByteCount) {
+            buffer,
+            count in
+            count = max(0, read(errorText, buffer.baseAddress, buffer.count))
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+// MARK: - What it uses
+
+extension HelperProcess {
+    /// Processor time of all its threads in milliseconds.
+    var cpuMilliseconds: UInt64 {
+        var clock = clockid_t()
+        var time = timespec()
+        guard clock_getcpuclockid(identifier, &clock) == 0, clock_gettime(clock, &time) == 0 else { return 0 }
+        return time.milliseconds
+    }
+
+    /// Resident memory in bytes; 0 when it is not told.
+    var residentByteCount: UInt64 {
+        let file = open("/proc/\(identifier)/statm", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return 0 }
+        defer { close(file) }
+        let text = [UInt8](unsafeUninitializedCapacity: 128) { buffer, count in
+            count = max(0, read(file, buffer.baseAddress, buffer.count))
+        }
+        // Total, then resident, in pages.
+        let fields = text.split(separator: UInt8(ascii: " "), maxSplits: 2)
+        guard fields.count > 1, let pages = UInt64(String(decoding: fields[1], as: UTF8.self)) else {
+            return 0
+        }
+        return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}
+
+extension timespec {
+    /// Time of the clock that never goes back, in milliseconds.
+    static var nowMilliseconds: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.milliseconds
+    }
+
+    fileprivate var milliseconds: UInt64 { UInt64(tv_sec) * 1000 + UInt64(tv_nsec) / 1_000_000 }
+}
+
+// MARK: - Starting it
+
+private func cannot(_ operation: String, _ number: Int32) -> FunctionFault {
+    FunctionFault(
+        .sandbox,
+        "the process for functions did not start: cannot \(operation): \(String(cString: strerror(number)))"
+    )
+}
+
+extension HelperProcess {
+    private static func spawn(
+        _ executable: String,
+        _ arguments: [String],
+        socket: Int32,
+        errorText: Int32
+    ) throws(FunctionFault) -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, errorText, STDERR_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, socket, socketNumber)
+        posix_spawn_file_actions_addclosefrom_np(&actions, socketNumber + 1)
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        // A session of its own: a terminal's Ctrl-C is for the node, and its number names the group to kill.
+        let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | Int32(spawn_setsid_flag)
+        posix_spawnattr_setflags(&attributes, Int16(flags))
+
+        var identifier: pid_t = 0
+        let number = withCStrings(arguments) { arguments in
+            withCStrings(environment) {
+                posix_spawn(&identifier, executable, &actions, &attributes, arguments, $0)
+            }
+        }
+        guard number == 0 else { throw cannot("start \(executable)", number) }
+        return identifier
+    }
+
+    private static func withCStrings<Result>(
+        _ strings: [String],
+        _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+    ) -> Result {
+        let copies = strings.map { strdup($0) }
+        defer { copies.forEach { free($0) } }
+        return body(copies + [nil])
+    }
+
+    /// Two joined descriptors, both closed on exec; this process keeps the near one, which does not block.
+    private final class DescriptorPair {
+        private(set) var near: Int32
+        let far: Int32
+
+        private init(near: Int32, far: Int32) {
+            self.near = near
+            self.far = far
+        }
+
+        deinit {
+            if near >= 0 { close(near) }
+            close(far)
+        }
+
+        static func socket() throws(FunctionFault) -> DescriptorPair {
+            var pair: [Int32] = [-1, -1]
+            guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &pair) == 0
+            else {
+                throw cannot("make a socket pair", errno)
+            }
+            return try DescriptorPair(pair)
+        }
+
+        /// The far end is for writing and does not block either: nobody reads while the process lives.
+        static func pipe() throws(FunctionFault) -> DescriptorPair {
+            var pair: [Int32] = [-1, -1]
+            guard pipe2(&pair, O_CLOEXEC | O_NONBLOCK) == 0 else {
+                throw cannot("make a pipe", errno)
+            }
+            return try DescriptorPair(pair)
+        }
+
+        private convenience init(_ pair: [Int32]) throws(FunctionFault) {
+            let far = fcntl(pair[1], F_DUPFD_CLOEXEC, lowestFreeNumber)
+            let number = errno
+            close(pair[1])
+            guard far >= 0, fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 else {
+                close(pair[0])
+                throw cannot("copy a descriptor", number)
+            }
+            self.init(near: pair[0], far: far)
+        }
+
+        /// The near end, which the caller closes from now on.
+        func takeNear() -> Int32 {
+            defer { near = -1 }
+            return near
+        }
+    }
+}

@@ -1,0 +1,34 @@
+import FunctionProtocol
+
+/// Runs one function's attempts, one after the other.
+protocol Runner: AnyObject {
+    /// Does what needs files or devices, such as starting an engine's virtual machine.
+    ///
+    /// Called once, in a process that is confined but not yet locked, before a byte of the function is read.
+    static func warmUp()
+
+    /// Loads and checks the function; what is wrong with it is `FunctionFault.Code.invalid`.
+    init(_ preparation: Preparation) throws(FunctionFault)
+
+    /// What the loaded function can do; `missing` is filled in by `Sandbox`.
+    var readiness: Readiness { get }
+
+    /// One attempt: reads the channel until its input ends, or returns earlier.
+    ///
+    /// Nothing that an earlier attempt left behind is seen by the function.
+    func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault)
+}
+
+extension Runner {
+    static func warmUp() {}
+}
+
+extension EngineKind {
+    /// What runs functions of this kind; `nil`: nothing here does.
+    var runner: (any Runner.Type)? {
+        switch self {
+        case .javaScript, .webAssembly, .command: nil
+        case .probe: ProbeRunner.self
+        }
+    }
+}
