@@ -32,11 +32,7 @@ struct JobWatch: Sendable {
                 throw NodeError(.internal, "job \(id) succeeded without a result")
             }
             if let path = call.arguments.value("output") {
-                let file = try OutputFile(path)
-                try await ResultReader(node: node).merge(result, KeyRule(of: status.spec)) {
-                    try file.write($0)
-                }
-                try file.commit()
+                try await ResultCommand.save(result, of: node, to: path)
             }
             if !call.wantsJSON { call.streams.line(result.description) }
         case .cancelled: throw NodeError(.cancelled, "job \(id) was cancelled")

@@ -14,15 +14,18 @@ public enum KeyRule: String, Hashable, Sendable, CaseIterable {
     /// `kv`: the key ends at the only tab and has escapes.
     case escaped
 
-    /// The rule for the result of a job of built-in functions.
-    public init(of spec: JobSpec) {
+    /// The rule for the result of a job; `nil`: a user's function decides what its lines are.
+    public init?(of spec: JobSpec) {
         if spec.outputFormat == .kv {
             self = .escaped
             return
         }
         switch spec.reduce {
         case .builtIn("sum"), .builtIn("count"), .builtIn("top"): self = .beforeLastTab
-        default: self = KeyRule(ofMap: spec)
+        case .builtIn:
+            guard case .builtIn = spec.map else { return nil }
+            self = KeyRule(ofMap: spec)
+        default: return nil
         }
     }
 

@@ -19,6 +19,8 @@ final class LineCursor: MergeCursor {
     private(set) var keyByteCount = 0
     private(set) var prefix: UInt64 = 0
 
+    var keyBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: key, count: keyByteCount) }
+
     init(_ part: any RunBytes, rule: KeyRule, bufferByteCount: Int) {
         self.part = part
         self.rule = rule

@@ -91,6 +91,15 @@ extension ControlServer {
         }
     }
 
+    func routeResults(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
+        guard request.method == .get, names.count == 1 else { throw ControlServer.unknown(request) }
+        try await node.readResult(try ControlServer.cid(names[0])) {
+            try responder.write($0, as: ContentType.bytes)
+        }
+        responder.begin(contentType: ContentType.bytes)
+        responder.finish()
+    }
+
     /// Adds and pins one file in one request.
     private func addWhole(_ request: HTTPRequest) async throws -> AddedNode {
         let source = try bodySource(request)

@@ -284,6 +284,17 @@ extension RemoteNode {
     }
 }
 
+extension RemoteNode {
+    /// As `NodeService` says.
+    public func readResult(_ cid: CID, into sink: @escaping ByteSink) async throws {
+        do {
+            _ = try await download(RemoteNode.target("results", cid.description), into: sink)
+        } catch is Interruption {
+            throw NodeError(HTTPFault.interrupted)
+        }
+    }
+}
+
 // MARK: - Blocks and DAGs
 
 extension RemoteNode {

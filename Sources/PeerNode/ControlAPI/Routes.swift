@@ -9,6 +9,7 @@ extension ControlServer {
         switch names[1] {
         case "adds": try await routeAdds(request, rest, responder)
         case "files": try await routeFiles(request, rest, responder)
+        case "results": try await routeResults(request, rest, responder)
         case "nodes": try await routeNodes(request, rest, responder)
         case "entries": try await routeEntries(request, rest, responder)
         case "blocks": try await routeBlocks(request, rest, responder)

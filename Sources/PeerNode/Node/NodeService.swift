@@ -37,6 +37,12 @@ public protocol NodeService: Sendable {
     func read(_ path: ContentPath, offset: UInt64, length: UInt64?, into sink: @escaping ByteSink)
         async throws
 
+    /// Gives the parts of a job's result, merged in key order.
+    ///
+    /// Where keys end in lines is known from the job, or found from the lines. Parts whose lines no partition by key
+    /// explains are given one after the other.
+    func readResult(_ cid: CID, into sink: @escaping ByteSink) async throws
+
     // MARK: Blocks and DAGs
 
     /// The verified bytes of a block.
