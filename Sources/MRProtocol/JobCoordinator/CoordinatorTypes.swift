@@ -97,6 +97,8 @@ package struct JobShape: Sendable {
     package var stages: [Stage]
     /// A function's fault comes again wherever it runs, as with built-ins.
     package var hasDeterministicFunctions: Bool
+    /// The engine that its attempts need; `nil`: one that every worker has.
+    package var engine: String?
 
     package init(stages: [Stage], hasDeterministicFunctions: Bool = true) {
         self.stages = stages
