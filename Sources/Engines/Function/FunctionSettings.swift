@@ -7,24 +7,21 @@ package struct FunctionSettings: Sendable {
     package var skipBad: Int
     package var arguments: [String: String]
 
-    /// The settings of a job.
-    ///
-    /// - Parameters:
-    ///   - spec: says what the job wants.
-    ///   - standard: limits that the job leaves open.
-    ///   - most: what this node allows; 0: unlimited.
-    package init(_ spec: JobSpec, standard: FunctionLimits, most: FunctionLimits) {
+    /// Settings of no job.
+    package init(limits: FunctionLimits, skipBad: Int, arguments: [String: String]) {
+        self.limits = limits
+        self.skipBad = skipBad
+        self.arguments = arguments
+    }
+
+    /// The settings of a job; what it leaves open is as `standard` says.
+    package init(_ spec: JobSpec, standard: FunctionLimits = FunctionLimits()) {
         limits = standard
         skipBad = spec.skipBad
         arguments = spec.arguments
         for (wanted, path) in FunctionSettings.fields {
-            let value = spec.limits[keyPath: wanted] ?? standard[keyPath: path]
-            limits[keyPath: path] = FunctionSettings.lower(value, most[keyPath: path])
+            if let value = spec.limits[keyPath: wanted] { limits[keyPath: path] = value }
         }
-    }
-
-    private static func lower(_ one: UInt64, _ other: UInt64) -> UInt64 {
-        one == 0 ? other : other == 0 ? one : min(one, other)
     }
 
     private static let fields:

@@ -21,6 +21,8 @@ package final class JobFunctions: Sendable {
     private let workFolder: String?
     private let filesFolder: String?
     private let idle = Mutex(Idle())
+    /// What the functions said when they were loaded.
+    private let readinesses = Mutex<[FunctionReference: Readiness]>([:])
 
     /// The version of how functions are run; part of the keys of remembered outputs.
     package static let version = 1
@@ -47,14 +49,13 @@ package final class JobFunctions: Sendable {
         self.functions = Dictionary(functions.map { ($0.reference, $0) }) { first, _ in first }
     }
 
-    deinit {
-        close()
-        if let filesFolder { WorkingFolder.remove(filesFolder) }
-    }
+    deinit { close() }
 
     /// The map's output depends on the names of files and the offsets of records; `nil`: the map is no user function.
     package var usesPosition: Bool? {
-        functions[spec.map].map { $0.engine == .command || $0.readiness?.usesPosition ?? true }
+        functions[spec.map].map { map in
+            map.engine == .command || readinesses.withLock { $0[spec.map]?.usesPosition } ?? true
+        }
     }
 
     /// Ends all helpers as soon as nobody uses them; attempts that come later fail.
@@ -65,6 +66,7 @@ package final class JobFunctions: Sendable {
             return idle
         }.helpers
         for helper in helpers.values.joined() { helper.close() }
+        if let filesFolder { WorkingFolder.remove(filesFolder) }
     }
 
     /// Loads every function in a process of its own, which tells whether it is fit for the job.
@@ -72,14 +74,21 @@ package final class JobFunctions: Sendable {
     /// Blocks its thread. The processes are kept for the attempts.
     ///
     /// - Throws: `TaskFault.userFunction` with the function's own fault.
-    package func check() throws(TaskFault) -> [FunctionReference: Readiness] {
-        var answers: [FunctionReference: Readiness] = [:]
+    package func check() throws(TaskFault) {
         for function in spec.userFunctions {
             let helper = try borrow(function)
-            answers[function] = helper.readiness
+            let readiness = helper.readiness
+            readinesses.withLock { $0[function] = readiness }
             giveBack(helper)
         }
-        return answers
+    }
+
+    /// What a function outside of any job can do.
+    ///
+    /// Blocks its thread.
+    package static func readiness(of function: LoadedFunction) throws(TaskFault) -> Readiness {
+        let settings = FunctionSettings(limits: FunctionLimits(), skipBad: 0, arguments: [:])
+        return try FunctionHelper(function, roles: [], settings: settings, folder: nil).readiness
     }
 
     /// One of the job's functions.

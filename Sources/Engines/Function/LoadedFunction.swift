@@ -8,8 +8,6 @@ package struct LoadedFunction: Sendable {
     package var engine: EngineKind
     /// JavaScript text, a WebAssembly module, or a command line.
     package var program: [UInt8]
-    /// What its process answered: what it can do.
-    package var readiness: Readiness?
 
     /// Largest JavaScript file, in bytes.
     package static let maxScriptByteCount = 16 << 20

@@ -146,6 +146,21 @@ package struct JobCoordinator: Sendable {
         return actions + assign(now: now)
     }
 
+    /// The worker of an attempt refuses the job: it gets no more of it, and the item goes to another.
+    ///
+    /// That is no failure of anybody. When every worker has refused, the job fails.
+    package mutating func attemptRefused(_ id: AttemptID, now: Duration) -> [Action] {
+        guard let attempt = release(id) else { return [] }
+        guard jobs[attempt.job] != nil else { return assign(now: now) }
+        requeue(attempt)
+        jobs[attempt.job]?.refusals.insert(attempt.worker)
+        var actions: [Action] = []
+        if let job = jobs[attempt.job], workers.keys.allSatisfy({ !isAble($0, for: job) }) {
+            actions = end(attempt.job, .failed(attempt, reason: .refusedByAll))
+        }
+        return actions + assign(now: now)
+    }
+
     /// The result is made.
     package mutating func finished(_ job: JobNumber, now: Duration) -> [Action] {
         guard jobs[job]?.isFinishing == true else { return [] }

@@ -66,7 +66,8 @@ package struct WorkerFinder: Sendable {
         let caller = MapReducePeer(peer, host: host)
         // A peer that does not answer is greeted again later.
         guard let answer = try? await caller.hello(await hello()) else { return }
-        guard answer.engines.contains(service.engineName), answer.slots > 0 else { return }
+        guard answer.engines.contains(service.engineName) else { return }
+        guard answer.slots > 0 else { return await service.workerDeclined(peer) }
         await service.workerJoined(caller, slots: min(Int(answer.slots), JobLimits.maxSlots))
     }
 }

@@ -10,25 +10,18 @@ import Synchronization
 ///
 /// What blocks runs on threads of its own.
 package final class FunctionLibrary: Sendable {
-    private struct State {
-        var descriptions: [CID: FunctionDescription] = [:]
-        var support: FunctionSupport?
-    }
-
     private let store: any BlockStore
     private let exchange: Exchange?
     /// Where working folders of commands are made.
     private let workFolder: String
-    let policy: any AdmissionPolicy
+    private let gate: PolicyGate
     private let threads = WorkerThreads()
-    private let state = Mutex(State())
+    private let descriptions = Mutex<[CID: FunctionDescription]>([:])
 
     /// Functions of which it is remembered what they can do.
     static let maxDescriptionCount = 256
     /// Bytes of all files that a job ships with its commands.
     static let maxFilesByteCount: UInt64 = 1 << 30
-    /// Largest command-line job file, in bytes, that is read at a time.
-    private static let pieceByteCount = 1 << 20
 
     /// A library over a node's blocks.
     ///
@@ -36,98 +29,76 @@ package final class FunctionLibrary: Sendable {
     ///   - store: the blocks here.
     ///   - exchange: fetches what is not here; `nil`: the node is alone.
     ///   - workFolder: a folder for commands; it is made when it is needed.
-    ///   - policy: who may run what.
+    ///   - gate: says who may use which engine.
     package init(
         store: any BlockStore,
         exchange: Exchange? = nil,
         workFolder: String,
-        policy: any AdmissionPolicy = StandardAdmission()
+        gate: PolicyGate
     ) {
         self.store = store
         self.exchange = exchange
         self.workFolder = workFolder
-        self.policy = policy
-    }
-}
-
-// MARK: - Support
-
-extension FunctionLibrary {
-    /// What this node can do, found out once.
-    func support() async -> FunctionSupport {
-        if let known = state.withLock(\.support) { return known }
-        let found = (try? await threads.run { FunctionLibrary.trySupport() }) ?? FunctionSupport(problem: "the node is busy")
-        state.withLock { $0.support = found }
-        return found
+        self.gate = gate
     }
 
-    private static func trySupport() -> FunctionSupport {
-        let program = LoadedFunction(
-            file: .file(CID.of([], codec: .raw)),
-            bytes: Array("function map() {}".utf8)
-        )
-        do throws(TaskFault) {
-            return FunctionSupport(missing: try FunctionCheck.load(program, roles: .map).missing)
-        } catch {
-            guard case .userFunction(let failure) = error else { return FunctionSupport(problem: error.message) }
-            return FunctionSupport(problem: failure.message)
-        }
-    }
-}
-
-// MARK: - Jobs
-
-extension FunctionLibrary {
     /// Loads the functions and files of a job and checks the functions.
     ///
     /// - Parameters:
-    ///   - spec: the job.
-    ///   - submitter: whose limits hold.
-    ///   - holders: peers that are likely to have the files.
+    ///   - spec: the job, with limits that its submitter may have.
+    ///   - peer: the job's master, which is likely to have the files; `nil`: this node.
     /// - Returns: `nil` when all functions are built in.
-    /// - Throws: `.userFunction`, `.blockUnavailable`, `.argument`.
-    func load(_ spec: JobSpec, for submitter: Submitter, holders: [PeerID] = []) async throws(TaskFault)
-        -> JobFunctions?
-    {
+    /// - Throws: `TaskFault`; `PolicyRefusal` when `peer` may not use an engine here.
+    func load(_ spec: JobSpec, from peer: PeerID?) async throws -> JobFunctions? {
         guard !spec.userFunctions.isEmpty else { return nil }
-        let settings = FunctionSettings(spec, standard: FunctionLimits(), most: policy.limits(for: submitter))
-        let loader = FunctionLoader(store: reading(holders), workFolder: workFolder)
-        let canLackParts = submitter == .localUser || policy.allowsIncompleteSandbox
-        do {
-            return try await threads.run { try loader.load(spec, settings, canLackParts: canLackParts) }
-        } catch let fault as TaskFault {
-            throw fault
-        } catch {
-            throw .store("\(error)")
+        let loader = FunctionLoader(store: reading(from: peer), workFolder: workFolder)
+        let gate = gate
+        return try await threads.run {
+            let functions = try loader.load(spec)
+            for function in functions { try gate.admit(PolicyEngine(function.engine), from: peer) }
+            let ready = try loader.prepare(spec, functions)
+            try ready.check()
+            return ready
         }
     }
 
     /// Loads one function and says what it can do.
     ///
-    /// - Throws: as `load`.
-    func describe(_ source: FunctionSource, name: String?) async throws(TaskFault) -> FunctionDescription {
-        if case .file(let cid) = source, let known = state.withLock({ $0.descriptions[cid] }) { return known }
-        let loader = FunctionLoader(store: reading([]), workFolder: workFolder)
-        do {
-            let (cid, description) = try await threads.run { try loader.describe(source) }
-            if let cid {
-                state.withLock { state in
-                    if state.descriptions.count >= FunctionLibrary.maxDescriptionCount { state.descriptions = [:] }
-                    state.descriptions[cid] = description
-                }
+    /// - Throws: `TaskFault`.
+    func describe(_ source: FunctionSource) async throws -> FunctionDescription {
+        if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
+        let loader = FunctionLoader(store: reading(from: nil), workFolder: workFolder)
+        let description = try await threads.run { try loader.describe(source) }
+        if case .file(let cid) = source {
+            descriptions.withLock { known in
+                if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
+                known[cid] = description
             }
-            return description
-        } catch let fault as TaskFault {
-            throw fault
-        } catch {
-            throw .store("\(error)")
         }
+        return description
     }
 
-    private func reading(_ holders: [PeerID]) -> any BlockStore {
+    /// Runs blocking work of a function on a thread of its own.
+    func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await threads.run(body)
+    }
+
+    private func reading(from peer: PeerID?) -> any BlockStore {
         guard let exchange else { return store }
+        let holders = peer.map { [$0] } ?? []
         let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in holders })
         return FetchingStore(store, exchange: exchange, options: options)
+    }
+}
+
+extension PolicyEngine {
+    init(_ kind: EngineKind) {
+        self =
+            switch kind {
+            case .javaScript, .probe: .javascript
+            case .webAssembly: .webassembly
+            case .command: .command
+            }
     }
 }
 
@@ -136,45 +107,42 @@ private struct FunctionLoader: Sendable {
     let store: any BlockStore
     let workFolder: String
 
-    func load(
-        _ spec: JobSpec,
-        _ settings: FunctionSettings,
-        canLackParts: Bool
-    ) throws(TaskFault) -> JobFunctions {
+    func load(_ spec: JobSpec) throws(TaskFault) -> [LoadedFunction] {
         var functions: [LoadedFunction] = []
         for reference in spec.userFunctions { functions.append(try load(reference)) }
+        return functions
+    }
+
+    /// Puts the job's files into a folder if there are commands to read them.
+    func prepare(_ spec: JobSpec, _ functions: [LoadedFunction]) throws(TaskFault) -> JobFunctions {
         let hasCommand = functions.contains { $0.engine == .command }
         var filesFolder: String?
         if hasCommand {
             try makeFolder(workFolder)
             filesFolder = try FileFolder(under: workFolder).fill(spec.files, from: store)
         }
-        return try JobFunctions(
+        return JobFunctions(
             spec,
             functions: functions,
-            settings: settings,
+            settings: FunctionSettings(spec),
             workFolder: hasCommand ? workFolder : nil,
             filesFolder: filesFolder
-        ).checked(canLackParts: canLackParts)
+        )
     }
 
-    func describe(_ source: FunctionSource) throws(TaskFault) -> (CID?, FunctionDescription) {
+    func describe(_ source: FunctionSource) throws(TaskFault) -> FunctionDescription {
+        let function: LoadedFunction
         switch source {
-        case .file(let cid):
-            let function = try load(.file(cid))
-            return (cid, FunctionDescription(function.engine, try FunctionCheck.load(function, roles: [])))
+        case .file(let cid): function = try load(.file(cid))
         case .bytes(let bytes):
             guard bytes.count <= LoadedFunction.maxByteCount(ofFileBeginning: bytes) else {
                 throw tooLarge("the function", bytes)
             }
-            let function = LoadedFunction(file: .file(CID.of(bytes, codec: .raw)), bytes: bytes)
-            return (nil, FunctionDescription(function.engine, try FunctionCheck.load(function, roles: [])))
+            function = LoadedFunction(file: .file(CID.of(bytes, codec: .raw)), bytes: bytes)
         case .command:
-            return (
-                nil,
-                FunctionDescription(engine: .command, roles: [.map, .combine, .reduce], usesPosition: true)
-            )
+            return FunctionDescription(engine: .command, roles: [.map, .combine, .reduce], usesPosition: true)
         }
+        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function))
     }
 
     private func load(_ reference: FunctionReference) throws(TaskFault) -> LoadedFunction {
@@ -264,7 +232,7 @@ private struct FileFolder {
         let descriptor = open("\(path)/\(file.name)", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o500)
         guard descriptor >= 0 else { throw failure(file) }
         defer { close(descriptor) }
-        do throws(BlockStoreError) {
+        do {
             let reader = try FileReader(file.root, in: store)
             guard reader.byteCount <= room else {
                 throw BlockStoreError(
@@ -273,7 +241,7 @@ private struct FileFolder {
                 )
             }
             room -= reader.byteCount
-            try reader.forEachPiece { (piece) throws(BlockStoreError) in
+            try reader.forEachPiece { piece in
                 var rest = piece
                 while !rest.isEmpty {
                     let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
@@ -284,7 +252,13 @@ private struct FileFolder {
                 }
             }
         } catch {
-            throw .blockUnavailable(error.cid ?? file.root, file: file.name, offset: 0, reason: error.message)
+            let known = error as? BlockStoreError
+            throw .blockUnavailable(
+                known?.cid ?? file.root,
+                file: file.name,
+                offset: 0,
+                reason: known?.message ?? "\(error)"
+            )
         }
     }
 
