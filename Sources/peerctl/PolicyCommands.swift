@@ -3,8 +3,8 @@ import PeerNode
 /// Who may have this node run what.
 enum PolicyCommands {
     private static let subjects = """
-        PEER is a peer id, `network` (peers with this node's swarm key) or `others` (everybody else). What is said of a
-        peer by name replaces what it would have as one of these. A running daemon follows at once.
+        PEER is a peer id, `network` (peers with the same swarm key) or `others` (everybody else). What is said of a
+        peer by name replaces what it has as one of these. A running daemon follows at once.
         """
 
     static let show = Verb(
@@ -34,7 +34,12 @@ enum PolicyCommands {
             .value("engine", nil, "E", "builtin, javascript, webassembly or command, also repeated"),
             .flag("commands", nil, "also commands, which no sandbox holds: they can do what this user can"),
             .value("slots", nil, "N", "most slots at a time (default: all)"),
-            .value("limit", nil, "K=V", "most for one attempt: cpu, stall, memory, output, pairs, log, processes"),
+            .value(
+                "limit",
+                nil,
+                "K=V",
+                "most for one attempt: cpu, stall, memory, output, pairs, log, processes"
+            ),
         ],
         details: subjects + "\nWithout --engine: the built-ins, JavaScript and WebAssembly.",
         example: "peerctl policy allow --slots 2 --limit cpu=10m --limit memory=512M 12D3KooW…",
@@ -170,7 +175,8 @@ enum PolicyCommands {
         var remarks = [report.hasFile ? "from \(report.path)" : "the defaults; there is no \(report.path)"]
         switch report.isInPrivateNetwork {
         case true: remarks.append("this node has a swarm key: every connected peer is of `network`, or named")
-        case false: remarks.append("this node has no swarm key: every connected peer is of `others`, or named")
+        case false:
+            remarks.append("this node has no swarm key: every connected peer is of `others`, or named")
         default: break
         }
         if let warning = report.sandbox.warning(allowsUnconfined: report.policy.allowsUnconfined) {

@@ -80,11 +80,10 @@ package actor TaskRunner: WorkerDelegate {
 
     // MARK: Calls
 
-    package func hello(to peer: PeerID?) -> HelloMessage {
-        var slots = service.configuration.slots
-        if let grant = peer.map(service.policy.grant) {
-            slots = grant.engines.isEmpty ? 0 : min(slots, grant.slots ?? slots)
-        }
+    package func hello(to peer: PeerID) -> HelloMessage {
+        let grant = service.policy.grant(of: peer)
+        let all = service.configuration.slots
+        let slots = grant.engines.isEmpty ? 0 : min(all, grant.slots ?? all)
         return HelloMessage(
             agent: agent,
             engines: [service.engineName],
@@ -130,7 +129,9 @@ package actor TaskRunner: WorkerDelegate {
     /// Ends the jobs that the policy, having changed, does not allow any more.
     package func policyChanged() {
         for (key, job) in jobs {
-            do throws(CallFailure) { _ = try admit(job.execution.spec, of: key.master) } catch { release(key) }
+            do throws(CallFailure) { _ = try admit(job.execution.spec, of: key.master) } catch {
+                release(key)
+            }
         }
     }
 
@@ -179,8 +180,9 @@ package actor TaskRunner: WorkerDelegate {
         }
     }
 
-    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> (HostedJob, PolicyGrant)
-    {
+    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> (
+        HostedJob, PolicyGrant
+    ) {
         let key = JobKey(master: master, job: head.job)
         if let job = jobs[key] { return (job, try admit(job.execution.spec, of: master)) }
         let ofMaster = jobs.keys.count { $0.master == master }

@@ -313,7 +313,9 @@ extension JobService {
                 + "\(job.status.reduce.remembered) remembered",
             time: WallClock.milliseconds
         )
-        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) { job.status.notes.append(note) }
+        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) {
+            job.status.notes.append(note)
+        }
         for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
         apply(coordinator.add(job.number, shape, now: now))
     }

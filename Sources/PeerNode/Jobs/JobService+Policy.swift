@@ -14,7 +14,10 @@ extension JobService {
             submission.spec.limits = grant.limits.bounding(submission.spec.limits)
             return submission
         } catch {
-            throw JobServiceError(.notAllowed, "\(error.reason); `peerctl policy show` shows this node's policy")
+            throw JobServiceError(
+                .notAllowed,
+                "\(error.reason); `peerctl policy show` shows this node's policy"
+            )
         }
     }
 

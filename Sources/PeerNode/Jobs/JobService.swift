@@ -268,7 +268,10 @@ extension JobService {
             throw JobServiceError(.invalidJob, "the record limit must be positive")
         }
         if let field = spec.fieldOverLimit {
-            throw JobServiceError(.invalidJob, "\(field) of the job is over a limit or names something unsafe")
+            throw JobServiceError(
+                .invalidJob,
+                "\(field) of the job is over a limit or names something unsafe"
+            )
         }
         guard submission.name.utf8.count <= JobService.maxNameByteCount else {
             throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")

@@ -40,8 +40,8 @@ package struct TaskAnswer: Sendable {
 
 /// What answers the calls of other nodes about work: the job service.
 package protocol WorkerDelegate: Sendable {
-    /// Who this node is and what it can run now, for `peer` as far as it may; `nil`: for nobody in particular.
-    func hello(to peer: PeerID?) async -> HelloMessage
+    /// Who this node is, and what `peer` may have it run now.
+    func hello(to peer: PeerID) async -> HelloMessage
 
     /// Runs a task to its end.
     ///

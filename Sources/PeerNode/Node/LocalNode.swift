@@ -97,9 +97,23 @@ public final class LocalNode: NodeService {
     /// Executes jobs until `stop` is called or the task is cancelled.
     public func run() async {
         await withDiscardingTaskGroup { group in
-            if let network { group.addTask { await network.run() } }
+            if let network {
+                group.addTask { await self.trySandbox() }
+                group.addTask { await network.run() }
+            }
             await jobService().run()
             group.cancelAll()
+        }
+    }
+
+    /// Learns what the sandbox lacks on this machine, and says so.
+    private func trySandbox() async {
+        // No thread to try it on: each function meets the sandbox anyway.
+        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return }
+        gate.sandbox = state
+        let allowsUnconfined = (try? gate.policy().allowsUnconfined) ?? false
+        if let warning = state.warning(allowsUnconfined: allowsUnconfined) {
+            options.network?.log(.warning, "sandbox", ["state": warning])
         }
     }
 

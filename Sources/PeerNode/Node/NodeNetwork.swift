@@ -74,11 +74,11 @@ final class NodeNetwork: Sendable {
             ),
             host: host,
             addresses: { await host.listenAddresses },
-            hello: { await runner.hello(to: nil) },
+            hello: { await runner.hello(to: $0) },
             onEvent: { NodeNetwork.note($0, log) }
         )
         calls = MapReduceService(host: host, store: store, worker: runner, gossip: membership)
-        finder = WorkerFinder(host: host, service: service) { await runner.hello(to: nil) }
+        finder = WorkerFinder(host: host, service: service) { await runner.hello(to: $0) }
     }
 
     /// Binds the addresses to listen on.

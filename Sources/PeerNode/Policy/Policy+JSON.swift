@@ -23,7 +23,8 @@ extension Policy {
             switch error {
             case .malformed(let line, let column, let reason):
                 throw NodeError(.file, "\(file), line \(line), column \(column): \(reason)")
-            case .tooLong, .tooDeep: throw NodeError(.file, "\(file) is over \(Policy.fileByteLimit) bytes or too deep")
+            case .tooLong, .tooDeep:
+                throw NodeError(.file, "\(file) is over \(Policy.fileByteLimit) bytes or too deep")
             }
         }
         do throws(PolicyFieldFault) {
@@ -43,7 +44,9 @@ extension Policy {
             guard let flag = value.flag else { throw PolicyFieldFault("unconfined", "must be true or false") }
             allowsUnconfined = flag
         }
-        if let value = sections.take("self") { own = try PolicyGrant(value, at: "self", allowsCommands: true) }
+        if let value = sections.take("self") {
+            own = try PolicyGrant(value, at: "self", allowsCommands: true)
+        }
         if let value = sections.take("network") {
             network = try PolicyGrant(value, at: "network", allowsCommands: false)
         }

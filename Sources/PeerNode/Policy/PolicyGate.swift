@@ -72,6 +72,7 @@ package final class PolicyGate: Sendable {
     ///   - spec: what is asked; `nil`: any job at all.
     ///   - peer: who asks; `nil`: this node's own user.
     /// - Returns: what the submitter may use.
+    /// - Throws: why the job is refused.
     package func admit(_ spec: JobSpec?, from peer: PeerID?) throws(PolicyRefusal) -> PolicyGrant {
         try deciding { policy throws(PolicyRefusal) in
             let grant = try policy.admit(spec, from: peer, inPrivateNetwork: isPrivate)

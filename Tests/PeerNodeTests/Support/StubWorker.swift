@@ -21,7 +21,7 @@ final class StubWorker: WorkerDelegate {
         self.body = body
     }
 
-    func hello(to peer: PeerID? = nil) -> HelloMessage {
+    func hello(to peer: PeerID) -> HelloMessage {
         HelloMessage(agent: "stub/1", engines: ["builtin/1"], slots: 4, busySlots: 1)
     }
 
