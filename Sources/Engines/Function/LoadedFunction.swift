@@ -1,6 +1,6 @@
 package import FunctionProtocol
 package import MRProtocol
-import Multiformats
+package import Multiformats
 
 /// A user function with its program at hand.
 package struct LoadedFunction: Sendable {
@@ -67,6 +67,11 @@ extension JobSpec {
         if combine == function { roles.insert(.combine) }
         if reduce == function { roles.insert(.reduce) }
         return roles
+    }
+
+    /// The files of the job's functions, and those shipped with its commands.
+    package var codeRoots: [CID] {
+        userFunctions.compactMap { if case .file(let cid) = $0 { cid } else { nil } } + files.map(\.root)
     }
 
     /// The functions that are no part of this program, each once.

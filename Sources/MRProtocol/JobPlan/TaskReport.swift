@@ -19,6 +19,9 @@ public struct TaskReport: Hashable, Sendable {
     /// Nothing was said.
     public init() {}
 
+    /// What is left of an attempt that failed: the end of its log.
+    package init(endOf log: [UInt8]) { self.log = log }
+
     /// Nothing was said.
     public var isEmpty: Bool { self == TaskReport() }
 }

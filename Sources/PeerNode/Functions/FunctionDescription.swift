@@ -48,7 +48,7 @@ public struct FunctionDescription: Hashable, Sendable {
 }
 
 extension FunctionDescription {
-    init(_ kind: EngineKind, _ readiness: Readiness) {
+    init(_ kind: EngineKind, _ readiness: FunctionProtocol.Readiness) {
         self.init(
             engine: Engine(kind),
             roles: Set(Role.allCases.filter { readiness.roles.contains($0.functionRole) }),

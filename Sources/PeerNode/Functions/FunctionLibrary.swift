@@ -1,9 +1,9 @@
-import BlockStore
-package import Engines
+package import BlockStore
+import Engines
 import FunctionProtocol
 import Glibc
-package import MRProtocol
-package import Multiformats
+import MRProtocol
+import Multiformats
 import Synchronization
 
 /// Loads user functions from the store or from peers, checks them, and makes them ready for jobs.
@@ -13,7 +13,7 @@ package final class FunctionLibrary: Sendable {
     private let store: any BlockStore
     private let exchange: Exchange?
     /// Where working folders of commands are made.
-    private let workFolder: String
+    private let workFolder: String?
     private let gate: PolicyGate
     private let threads = WorkerThreads()
     private let descriptions = Mutex<[CID: FunctionDescription]>([:])
@@ -28,12 +28,12 @@ package final class FunctionLibrary: Sendable {
     /// - Parameters:
     ///   - store: the blocks here.
     ///   - exchange: fetches what is not here; `nil`: the node is alone.
-    ///   - workFolder: a folder for commands; it is made when it is needed.
+    ///   - workFolder: a folder for commands, made when it is needed; `nil`: there are no commands.
     ///   - gate: says who may use which engine.
     package init(
         store: any BlockStore,
         exchange: Exchange? = nil,
-        workFolder: String,
+        workFolder: String?,
         gate: PolicyGate
     ) {
         self.store = store
@@ -78,9 +78,13 @@ package final class FunctionLibrary: Sendable {
         return description
     }
 
-    /// Runs blocking work of a function on a thread of its own.
-    func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await threads.run(body)
+    /// How well this machine confines functions, tried once.
+    func sandboxState() async -> SandboxState {
+        guard gate.sandbox == .unknown else { return gate.sandbox }
+        // No thread to try it on: each function meets the sandbox anyway.
+        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return .unknown }
+        gate.sandbox = state
+        return state
     }
 
     private func reading(from peer: PeerID?) -> any BlockStore {
@@ -105,7 +109,7 @@ extension PolicyEngine {
 /// Reads functions and files out of a store; blocks its thread.
 private struct FunctionLoader: Sendable {
     let store: any BlockStore
-    let workFolder: String
+    let workFolder: String?
 
     func load(_ spec: JobSpec) throws(TaskFault) -> [LoadedFunction] {
         var functions: [LoadedFunction] = []
@@ -118,6 +122,7 @@ private struct FunctionLoader: Sendable {
         let hasCommand = functions.contains { $0.engine == .command }
         var filesFolder: String?
         if hasCommand {
+            guard let workFolder else { throw .argument(name: "command", reason: "this node has no folder for commands") }
             try makeFolder(workFolder)
             filesFolder = try FileFolder(under: workFolder).fill(spec.files, from: store)
         }
@@ -156,13 +161,12 @@ private struct FunctionLoader: Sendable {
     private func read(_ cid: CID) throws(TaskFault) -> [UInt8] {
         do throws(BlockStoreError) {
             let reader = try FileReader(cid, in: store)
-            var bytes = try self.bytes(reader, count: min(reader.byteCount, 4))
-            let limit = LoadedFunction.maxByteCount(ofFileBeginning: bytes)
+            let front = try bytes(reader, count: min(reader.byteCount, 4))
+            let limit = LoadedFunction.maxByteCount(ofFileBeginning: front)
             guard reader.byteCount <= UInt64(limit) else {
                 throw BlockStoreError(.unsupported, "it has \(reader.byteCount) bytes; a function has at most \(limit)")
             }
-            bytes = try self.bytes(reader, count: reader.byteCount)
-            return bytes
+            return try bytes(reader, count: reader.byteCount)
         } catch {
             switch error.code {
             case .notFound, .corrupt, .io, .busy:
@@ -177,10 +181,14 @@ private struct FunctionLoader: Sendable {
 
     private func bytes(_ reader: FileReader, count: UInt64) throws(BlockStoreError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: Int(count))
-        let filled = try bytes.withUnsafeMutableBytes { buffer throws(BlockStoreError) in
-            try reader.read(at: 0, into: buffer)
+        let filled = bytes.withUnsafeMutableBytes { buffer -> Result<Int, BlockStoreError> in
+            do throws(BlockStoreError) {
+                return .success(try reader.read(at: 0, into: buffer))
+            } catch {
+                return .failure(error)
+            }
         }
-        return Array(bytes.prefix(filled))
+        return Array(bytes.prefix(try filled.get()))
     }
 
     private func tooLarge(_ name: String, _ bytes: [UInt8]) -> TaskFault {

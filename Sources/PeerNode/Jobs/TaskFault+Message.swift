@@ -42,6 +42,23 @@ extension TaskFault {
     }
 }
 
+extension TaskFault {
+    /// The fault with what `names` says instead of the CIDs of functions.
+    func naming(_ names: [CID: String]) -> TaskFault {
+        guard case .userFunction(let failure) = self else { return self }
+        return .userFunction(failure.naming(names))
+    }
+
+    /// What is known beside the message, a line each.
+    var details: [String] { if case .userFunction(let failure) = self { failure.details } else { [] } }
+
+    /// Message and details.
+    func report(naming names: [CID: String]) -> String {
+        let named = naming(names)
+        return ([named.message] + named.details).joined(separator: "\n")
+    }
+}
+
 extension FunctionFailure {
     /// `wc.js:3:14: TypeError: …`, or for a command `python3 map.py: it ended with status 1`.
     var headline: String {
