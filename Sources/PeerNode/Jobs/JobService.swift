@@ -268,13 +268,6 @@ extension JobService {
                 "\(spec.reduceCount) reduces; choose 1 to \(JobSpec.maxReduceCount)"
             )
         }
-        guard spec.reduceCount <= JobStorage.maxPartCount else {
-            throw JobServiceError(
-                .invalidJob,
-                "\(spec.reduceCount) reduces need a sharded directory, which cannot be written yet; "
-                    + "choose at most \(JobStorage.maxPartCount)"
-            )
-        }
         guard !spec.inputs.isEmpty else { throw JobServiceError(.invalidJob, "a job needs an input") }
         guard spec.recordByteLimit > 0 else {
             throw JobServiceError(.invalidJob, "the record limit must be positive")
