@@ -25,7 +25,7 @@ struct RefusalTests {
         let service = JobService(
             store: harness.store,
             configuration: harness.configuration(),
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             exchange: exchange,
             policy: gate
         )
@@ -138,7 +138,7 @@ struct RefusalTests {
         let service = JobService(
             store: harness.store,
             configuration: harness.configuration(),
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             policy: gate
         )
         let error = await #expect(throws: JobServiceError.self) {
@@ -165,7 +165,7 @@ struct RefusalTests {
         let service = JobService(
             store: harness.store,
             configuration: harness.configuration(),
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             exchange: exchange
         )
         let status = try await harness.withRunning(service) { service in
