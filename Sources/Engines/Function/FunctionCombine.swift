@@ -103,7 +103,8 @@ private final class CombinedPairs: PairOutput {
                 .wrongOutput,
                 function: function.label,
                 role: FunctionRole.combine.label,
-                message: "it emitted a key that it was not given, or not in this order; a combine emits pairs of its own "
+                message:
+                    "it emitted a key that it was not given, or not in this order; a combine emits pairs of its own "
                     + "key only",
                 excerpt: Array(key.prefix(FunctionFailure.maxExcerptByteCount))
             )

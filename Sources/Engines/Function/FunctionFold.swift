@@ -29,6 +29,7 @@ final class FunctionFold: PairFold {
     ///   - tally: takes what is no output.
     ///   - output: takes what the function emits.
     ///   - onKey: called for every key when its first pair is added.
+    /// - Throws: `TaskFault.userFunction` when no process can be had.
     init(
         _ functions: JobFunctions,
         _ function: FunctionReference,
@@ -98,7 +99,9 @@ final class FunctionFold: PairFold {
     }
 
     private func take(_ answer: FunctionAnswer) throws(TaskFault) {
-        guard case .output(let pairs) = answer else { return try tally.take(answer, of: helper.function, role) }
+        guard case .output(let pairs) = answer else {
+            return try tally.take(answer, of: helper.function, role)
+        }
         // `FunctionProcess` hands out whole pairs only.
         _ = try PackedPairs.forEach(in: pairs) { (key, value) throws(TaskFault) in
             try output.append(key: key, value: value)

@@ -135,6 +135,7 @@ extension FunctionFailure {
     }
 
     private static func cut(_ text: String) -> String {
-        text.utf8.count <= maxTextByteCount ? text : String(decoding: text.utf8.prefix(maxTextByteCount), as: UTF8.self)
+        text.utf8.count <= maxTextByteCount
+            ? text : String(decoding: text.utf8.prefix(maxTextByteCount), as: UTF8.self)
     }
 }

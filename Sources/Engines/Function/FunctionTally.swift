@@ -51,7 +51,11 @@ final class FunctionTally {
 
     /// Names are shown on terminals and joined by tabs.
     private static func clean(_ name: String) -> String {
-        String(String.UnicodeScalarView(name.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
+        String(
+            String.UnicodeScalarView(
+                name.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }
+            )
+        )
     }
 }
 

@@ -122,7 +122,9 @@ private struct FunctionLoader: Sendable {
         let hasCommand = functions.contains { $0.engine == .command }
         var filesFolder: String?
         if hasCommand {
-            guard let workFolder else { throw .argument(name: "command", reason: "this node has no folder for commands") }
+            guard let workFolder else {
+                throw .argument(name: "command", reason: "this node has no folder for commands")
+            }
             try makeFolder(workFolder)
             filesFolder = try FileFolder(under: workFolder).fill(spec.files, from: store)
         }
@@ -145,7 +147,11 @@ private struct FunctionLoader: Sendable {
             }
             function = LoadedFunction(file: .file(CID.of(bytes, codec: .raw)), bytes: bytes)
         case .command:
-            return FunctionDescription(engine: .command, roles: [.map, .combine, .reduce], usesPosition: true)
+            return FunctionDescription(
+                engine: .command,
+                roles: [.map, .combine, .reduce],
+                usesPosition: true
+            )
         }
         return FunctionDescription(function.engine, try JobFunctions.readiness(of: function))
     }
@@ -164,13 +170,21 @@ private struct FunctionLoader: Sendable {
             let front = try bytes(reader, count: min(reader.byteCount, 4))
             let limit = LoadedFunction.maxByteCount(ofFileBeginning: front)
             guard reader.byteCount <= UInt64(limit) else {
-                throw BlockStoreError(.unsupported, "it has \(reader.byteCount) bytes; a function has at most \(limit)")
+                throw BlockStoreError(
+                    .unsupported,
+                    "it has \(reader.byteCount) bytes; a function has at most \(limit)"
+                )
             }
             return try bytes(reader, count: reader.byteCount)
         } catch {
             switch error.code {
             case .notFound, .corrupt, .io, .busy:
-                throw .blockUnavailable(error.cid ?? cid, file: "the function \(cid)", offset: 0, reason: error.message)
+                throw .blockUnavailable(
+                    error.cid ?? cid,
+                    file: "the function \(cid)",
+                    offset: 0,
+                    reason: error.message
+                )
             default:
                 throw .userFunction(
                     FunctionFailure(.invalid, function: cid.description, role: "", message: error.message)
@@ -236,8 +250,14 @@ private struct FileFolder {
 
     private func write(_ file: JobFile, from store: any BlockStore, _ room: inout UInt64) throws(TaskFault) {
         // Checked when the specification was read, and again where it matters.
-        guard JobFile.isSafe(file.name) else { throw .argument(name: "file", reason: "\(file.name) is no safe name") }
-        let descriptor = open("\(path)/\(file.name)", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o500)
+        guard JobFile.isSafe(file.name) else {
+            throw .argument(name: "file", reason: "\(file.name) is no safe name")
+        }
+        let descriptor = open(
+            "\(path)/\(file.name)",
+            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+            0o500
+        )
         guard descriptor >= 0 else { throw failure(file) }
         defer { close(descriptor) }
         do {
@@ -254,7 +274,10 @@ private struct FileFolder {
                 while !rest.isEmpty {
                     let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
                     guard count > 0 else {
-                        throw BlockStoreError(.io, "\(path)/\(file.name): \(String(cString: strerror(errno)))")
+                        throw BlockStoreError(
+                            .io,
+                            "\(path)/\(file.name): \(String(cString: strerror(errno)))"
+                        )
                     }
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 }

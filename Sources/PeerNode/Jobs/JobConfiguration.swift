@@ -38,7 +38,7 @@ public struct JobConfiguration: Sendable {
     public var rememberedByteLimit: UInt64
     /// What this node calls itself in listings.
     public var workerName: String
-    /// A folder for what commands work on; made when it is needed. `nil`: commands cannot be run.
+    /// A folder for what commands work on, made when it is needed; `nil`: commands cannot be run.
     public var workFolderPath: String?
     /// Resume the jobs that were unfinished when the last process ended (the daemon), or leave them (embedded).
     public var resumesJobs: Bool

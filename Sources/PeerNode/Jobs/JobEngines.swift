@@ -11,6 +11,8 @@ package protocol JobEngines: Sendable {
     /// - Parameters:
     ///   - spec: the job.
     ///   - functions: its user functions; `nil`: all are built in.
+    /// - Returns: an engine for the thread of one slot.
+    /// - Throws: `TaskFault.argument`.
     func make(_ spec: JobSpec, functions: JobFunctions?) throws(TaskFault) -> any JobEngine
 
     /// The output of a built-in map depends on names of files and offsets in them.

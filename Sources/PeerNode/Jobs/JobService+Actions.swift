@@ -227,9 +227,16 @@ extension JobService {
 
     /// The output of an attempt that came too late: it should be what is there already.
     private func discard(_ attempt: Attempt) {
-        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else { return }
+        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else {
+            return
+        }
         guard job.outputs.indices.contains(attempt.item.stage), !job.isEnding else { return }
-        compare(output, with: job.outputs[attempt.item.stage][attempt.item.index]?.root, attempt.item, in: job)
+        compare(
+            output,
+            with: job.outputs[attempt.item.stage][attempt.item.index]?.root,
+            attempt.item,
+            in: job
+        )
     }
 
     private func compare(_ output: TaskOutput, with other: CID?, _ item: WorkItem, in job: ActiveJob) {

@@ -62,13 +62,13 @@ extension JobService {
     /// The engines that this node runs for `peer`.
     nonisolated func engineNames(for peer: PeerID) async -> [String] {
         let grant = policy.grant(of: peer)
-        var names: [String] = []
-        if grant.engines.contains(.builtin) { names.append(engineName) }
+        var names = [engineName]
         let sandboxed = grant.engines.contains(.javascript) || grant.engines.contains(.webassembly)
         guard sandboxed || grant.engines.contains(.command) else { return names }
         let state = await library.sandboxState()
         if case .unavailable = state { return names }
-        let allowsUnconfined = (try? policy.policy().allowsUnconfined) ?? false  // a wrong file allows nothing
+        // A wrong file allows nothing.
+        let allowsUnconfined = (try? policy.policy().allowsUnconfined) ?? false
         let isConfined = if case .tried(let missing) = state { missing.isEmpty } else { false }
         if sandboxed, isConfined || allowsUnconfined { names.append(functionEngineName) }
         if grant.engines.contains(.command) { names.append(commandEngineName) }
@@ -84,7 +84,8 @@ extension JobService {
         guard !report.isEmpty else { return }
         let time = WallClock.milliseconds
         let task = attempt.item.stage == 0 ? job.firstTask(of: attempt.item) : attempt.item.index
-        let place = "\(job.phase(ofStage: attempt.item.stage).rawValue) \(task) on \(name(of: attempt.worker))"
+        let place =
+            "\(job.phase(ofStage: attempt.item.stage).rawValue) \(task) on \(name(of: attempt.worker))"
         for line in report.lines { job.note("\(place): \(line)", time: time) }
         if report.droppedLogByteCount > 0 {
             job.note("\(place): and \(report.droppedLogByteCount) bytes of log more", time: time)
@@ -101,7 +102,8 @@ extension JobService {
     func excess(of job: ActiveJob) -> String? {
         let counters = job.status.counters
         if counters.badRecords > UInt64(clamping: job.status.spec.skipBad) {
-            return "\(counters.badRecords) records were skipped, and at most \(job.status.spec.skipBad) may be: "
+            return
+                "\(counters.badRecords) records were skipped, and at most \(job.status.spec.skipBad) may be: "
                 + job.status.notes.prefix(JobLimits.maxSkippedShown).joined(separator: "; ")
         }
         if counters.user.count > TaskCounters.maxUserCount {
@@ -119,7 +121,11 @@ extension JobService {
         default: roles = [job.status.spec.reduce]
         }
         let names = roles.compactMap { $0 }.filter(\.isUserFunction).map { function in
-            if case .file(let cid) = function { job.status.functionNames[cid] ?? function.label } else { function.label }
+            if case .file(let cid) = function {
+                job.status.functionNames[cid] ?? function.label
+            } else {
+                function.label
+            }
         }
         let task = item.stage == 0 ? job.firstTask(of: item) : item.index
         let message =

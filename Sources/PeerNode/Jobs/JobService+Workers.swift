@@ -27,7 +27,7 @@ struct JoinedWorker: Sendable {
 
 extension JobService {
     /// A node offers its slots.
-    func workerJoined(_ worker: MapReducePeer, slots: Int, engines: Set<String>) {
+    func workerJoined(_ worker: MapReducePeer, slots: Int, engines: Set<String>? = nil) {
         guard !isStopping else { return }
         let id = workerIDs[worker.peer] ?? WorkerID(workerIDs.count + 1)
         guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
@@ -117,7 +117,9 @@ extension JobService {
         let slots = max(configuration.slots, coordinator.slotCount / 2)
         let spec = job.status.spec
         if job.functions == nil, !spec.userFunctions.isEmpty {
-            do throws(TaskFault) { job.functions = try await loadFunctions(spec) } catch { return .failed(error) }
+            do throws(TaskFault) { job.functions = try await loadFunctions(spec) } catch {
+                return .failed(error)
+            }
         }
         let functions = job.functions
         let outcome = await storage.plan(

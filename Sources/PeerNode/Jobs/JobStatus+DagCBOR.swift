@@ -19,7 +19,9 @@ extension JobStatus {
         ]
         if !functionNames.isEmpty {
             fields["functionNames"] = .array(
-                functionNames.sorted { $0.value < $1.value }.map { .array([.link($0.key), .string($0.value)]) }
+                functionNames.sorted { $0.value < $1.value }.map {
+                    .array([.link($0.key), .string($0.value)])
+                }
             )
         }
         fields["started"] = startedAt.map { .integer($0) }
@@ -55,7 +57,9 @@ extension JobStatus {
         notes = fields["notes"]?.elements?.compactMap(\.text) ?? []
         if case .link(let root)? = fields["result"] { result = root }
         for entry in fields["functionNames"]?.elements ?? [] {
-            guard let parts = entry.elements, parts.count == 2, case .link(let cid) = parts[0] else { continue }
+            guard let parts = entry.elements, parts.count == 2, case .link(let cid) = parts[0] else {
+                continue
+            }
             functionNames[cid] = parts[1].text
         }
         failure = fields["failure"].flatMap(AttemptFailure.init)

@@ -115,7 +115,15 @@ public struct AttemptFailure: Hashable, Sendable {
     public var details: [String]
 
     /// Describes a failed attempt.
-    public init(worker: String, phase: JobPhase, task: Int, attempt: Int, code: String, message: String, details: [String] = []) {
+    public init(
+        worker: String,
+        phase: JobPhase,
+        task: Int,
+        attempt: Int,
+        code: String,
+        message: String,
+        details: [String] = []
+    ) {
         self.details = details
         self.worker = worker
         self.phase = phase

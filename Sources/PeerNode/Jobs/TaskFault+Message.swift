@@ -71,7 +71,9 @@ extension FunctionFailure {
         var lines = stack.split(separator: "\n").map { "    at \($0)" }
         if !input.isEmpty { lines.append("  record: \(input) at byte \(offset)") }
         if !excerpt.isEmpty {
-            lines.append("  \(input.isEmpty ? "key" : "text"): \(String(decoding: excerpt, as: UTF8.self).debugDescription)")
+            lines.append(
+                "  \(input.isEmpty ? "key" : "text"): \(String(decoding: excerpt, as: UTF8.self).debugDescription)"
+            )
         }
         return lines
     }

@@ -104,7 +104,7 @@ struct RefusalTests {
         try await withWorker(Policy(), inPrivateNetwork: true) { peer, _, _, text in
             let answer = try await hello(peer)
             #expect(answer.slots == 2)
-            let (receipt, _) = try await peer.run(task(spec(text), attempt: 1, engine: answer.engines[0]))
+            let (receipt, _, _) = try await peer.run(task(spec(text), attempt: 1, engine: answer.engines[0]))
             #expect(receipt.counters.inputRecords == 3)
             let command = spec(text, map: .command("cat"))
             let refused = await failure(peer, task(command, attempt: 2, engine: answer.engines[0]))
