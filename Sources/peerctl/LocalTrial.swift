@@ -43,11 +43,11 @@ struct LocalTrial: Sendable {
             var mapping = whole
             (mapping.combine, mapping.reduce) = (nil, .builtIn("identity"))
             var last = try await trial.run(JobSubmission(spec: mapping, functionNames: names))
-            guard show(last, "map") else { return }
+            guard show(last, .map) else { return }
             if whole.reduce != .builtIn("identity") {
                 last = try await trial.run(JobSubmission(spec: whole, functionNames: names))
                 if !call.wantsJSON, !call.isQuiet { call.streams.line("") }
-                guard show(last, "reduce") else { return }
+                guard show(last, .reduce) else { return }
             }
             showCounters(last.status)
         }
@@ -56,20 +56,21 @@ struct LocalTrial: Sendable {
     // MARK: Output
 
     /// - Returns: whether the job succeeded; if not, why was said.
-    private func show(_ outcome: FunctionTrial.Outcome, _ phase: String) -> Bool {
-        for line in outcome.log { call.streams.note(line) }
+    private func show(_ outcome: FunctionTrial.Outcome, _ phase: JobPhase) -> Bool {
+        // The map runs again before the reduce; what it says is known.
+        for entry in outcome.log where (entry.phase == .map) == (phase == .map) { call.streams.note(entry.line) }
         for pair in outcome.pairs { show(pair, phase) }
-        for note in outcome.status.notes { call.streams.note("note: \(note)") }
+        if phase == .map { for note in outcome.status.notes { call.streams.note("note: \(note)") } }
         guard let failure = outcome.status.failure else { return true }
         call.session.fail(([failure.message] + failure.details).joined(separator: "\n"))
         call.session.exitCode = 1
         return false
     }
 
-    private func show(_ pair: (key: [UInt8], value: [UInt8]?), _ phase: String) {
+    private func show(_ pair: (key: [UInt8], value: [UInt8]?), _ phase: JobPhase) {
         if call.wantsJSON {
             call.print([
-                "phase": .string(phase), "key": .string(String(decoding: pair.key, as: UTF8.self)),
+                "phase": .string(phase.rawValue), "key": .string(String(decoding: pair.key, as: UTF8.self)),
                 "value": .string(orNull: pair.value.map { String(decoding: $0, as: UTF8.self) }),
             ])
             return

@@ -17,8 +17,8 @@ package final class FunctionTrial: Sendable {
         package var status: JobStatus
         /// The result's pairs in key order; none when it failed.
         package var pairs: [(key: [UInt8], value: [UInt8]?)]
-        /// What the functions logged, a line each.
-        package var log: [String]
+        /// What the functions logged, a line each, by phase.
+        package var log: [(phase: JobPhase, line: String)]
     }
 
     /// How log lines name this process.
@@ -91,9 +91,10 @@ package final class FunctionTrial: Sendable {
     }
 
     /// The line of a function in a line of the job's log such as `map 0 on here: …`; `nil` for others.
-    private static func functionLine(_ message: String) -> String? {
-        guard ["map ", "merge ", "reduce "].contains(where: message.hasPrefix) else { return nil }
-        return message.firstRange(of: " on \(workerName): ").map { String(message[$0.upperBound...]) }
+    private static func functionLine(_ message: String) -> (phase: JobPhase, line: String)? {
+        let phase = [JobPhase.map, .merge, .reduce].first { message.hasPrefix("\($0.rawValue) ") }
+        guard let phase, let place = message.firstRange(of: " on \(workerName): ") else { return nil }
+        return (phase, String(message[place.upperBound...]))
     }
 
     private func pairs(_ result: CID) throws -> [(key: [UInt8], value: [UInt8]?)] {
