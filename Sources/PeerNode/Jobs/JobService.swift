@@ -57,6 +57,8 @@ public actor JobService {
     var isStopping = false
     var isTicking = false
     private var jobCount = 0
+    /// Merges asked of workers so far.
+    var mergeCount: UInt64 = 0
     private var nextWatcher = 0
     private var wakeTime: Duration?
     private var lastIDTime: Int64 = 0
@@ -261,7 +263,10 @@ extension JobService {
             throw JobServiceError(.invalidJob, "the record limit must be positive")
         }
         if let field = spec.fieldOverLimit {
-            throw JobServiceError(.invalidJob, "\(field) of the job is over a limit or names something unsafe")
+            throw JobServiceError(
+                .invalidJob,
+                "\(field) of the job is over a limit or names something unsafe"
+            )
         }
         guard submission.name.utf8.count <= JobService.maxNameByteCount else {
             throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")
