@@ -1,10 +1,13 @@
 // Linux calls that the Glibc module does not carry.
 #pragma once
 #include <spawn.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,3 +25,59 @@ static inline int socket_address_family(const struct sockaddr *address) { return
 
 // Brings a line into the cache; the address need not be valid.
 static inline void prefetch_for_reading(const void *address) { __builtin_prefetch(address, 0, 3); }
+
+// What a process can take from itself.
+
+extern int unshare(int flags);
+extern int setresuid(uid_t real, uid_t effective, uid_t saved);
+extern int setresgid(gid_t real, gid_t effective, gid_t saved);
+
+// O_PATH, of <fcntl.h> under _GNU_SOURCE.
+static const int open_path_flag = 010000000;
+
+// Of <linux/sched.h>.
+static const int namespace_mount = 0x00020000;
+static const int namespace_host_name = 0x04000000;
+static const int namespace_ipc = 0x08000000;
+static const int namespace_user = 0x10000000;
+static const int namespace_process = 0x20000000;
+static const int namespace_network = 0x40000000;
+
+// The only caller has one thread, so the child may go on in Swift.
+static inline pid_t fork_process(void) { return fork(); }
+
+static inline int process_control(int option, unsigned long value) { return prctl(option, value, 0, 0, 0); }
+
+static inline int close_descriptors(unsigned int from) { return (int)syscall(SYS_close_range, from, ~0U, 0); }
+
+// Empties the three sets that capset sets.
+static inline int drop_capabilities(void) {
+    struct { uint32_t version; int process; } head = {0x20080522, 0};
+    struct { uint32_t effective, permitted, inheritable; } none[2] = {{0, 0, 0}, {0, 0, 0}};
+    return (int)syscall(SYS_capset, &head, none);
+}
+
+// Sets a limit for good, or as low as it was already.
+static inline int limit_resource(int resource, rlim_t value) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0) return -1;
+    if (limit.rlim_max > value) limit.rlim_max = value;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(resource, &limit);
+}
+static const int resource_addresses = RLIMIT_AS, resource_data = RLIMIT_DATA, resource_cpu = RLIMIT_CPU,
+                 resource_core = RLIMIT_CORE, resource_file_size = RLIMIT_FSIZE, resource_descriptors = RLIMIT_NOFILE,
+                 resource_threads = __RLIMIT_NPROC, resource_locked = __RLIMIT_MEMLOCK;
+
+// Landlock, of <linux/landlock.h>, which may be older than the kernel.
+struct landlock_rules { uint64_t files, network, scopes; };
+
+static inline int landlock_version(void) { return (int)syscall(444, 0, 0, 1); }
+static inline int landlock_make(const struct landlock_rules *rules, size_t byte_count) {
+    return (int)syscall(444, rules, byte_count, 0);
+}
+static inline int landlock_allow(int ruleset, int parent, uint64_t access) {
+    struct { uint64_t access; int32_t parent; } __attribute__((packed)) rule = {access, parent};
+    return (int)syscall(445, ruleset, 1, &rule, 0);
+}
+static inline int landlock_restrict(int ruleset) { return (int)syscall(446, ruleset, 0); }

@@ -20,8 +20,11 @@ enum Sandbox {
                 "descriptor \(Channel.descriptor) is not open; peersandbox is started by peernode and peerctl"
             )
         }
+        // A write that cannot be is an error where it is made.
         signal(SIGPIPE, SIG_IGN)
-        let confinement = Confinement(of: engine)
+        signal(SIGXFSZ, SIG_IGN)
+        var confinement = Confinement()
+        NodeWatch.start()
         runner.warmUp()
         confinement.lock()
         serve(runner, missing: confinement.missing)

@@ -17,9 +17,10 @@ final class Probe {
         limits: FunctionLimits = FunctionLimits(),
         isCancelled: @escaping () -> Bool = { false }
     ) throws {
+        let helper: String = try #require(BuiltHelper.path)
         process = try FunctionProcess(
             .probe,
-            executable: #require(BuiltHelper.path),
+            executable: helper,
             isCancelled: isCancelled
         )
         _ = try process.prepare(

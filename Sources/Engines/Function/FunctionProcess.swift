@@ -224,6 +224,8 @@ extension FunctionProcess {
         case (.ready, .spawned):
             readiness = Readiness(body: Array(body))
             guard readiness != nil else { throw .malformed(kind) }
+            // What an engine warned of while it started is not why it may end later.
+            helper.dropErrorText()
             state = .idle
         case (.failed, .spawned):
             guard let fault = FunctionFault(body: Array(body)) else { throw .malformed(kind) }

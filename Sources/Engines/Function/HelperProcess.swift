@@ -74,6 +74,11 @@ final class HelperProcess {
         )
     }
 
+    /// Forgets what the process wrote to its standard error until now.
+    func dropErrorText() {
+        while !readErrorText().isEmpty {}
+    }
+
     private static func name(ofSignal signal: Int32) -> String {
         strsignal(signal).map { "signal \(signal) (\(String(cString: $0)))" } ?? "signal \(signal)"
     }

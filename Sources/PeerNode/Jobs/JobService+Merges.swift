@@ -59,6 +59,9 @@ extension JobService {
                 switch outcome {
                 case .success(let file): merged.append((file, items))
                 case .failure(.lost(let reason)): workerLeft(peer, reason: reason)
+                case .failure(.notAllowed(let reason)):
+                    job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
+                    lost += items.filter { job.outputs[0][$0] != nil }
                 case .failure(.task(let fault)):
                     job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
                     if let worker = workerIDs[peer] { coordinator.blame(worker, in: job.number) }
