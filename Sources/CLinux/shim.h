@@ -89,3 +89,8 @@ static inline int landlock_allow(int ruleset, int parent, uint64_t access) {
     return (int)syscall(445, ruleset, 1, &rule, 0);
 }
 static inline int landlock_restrict(int ruleset) { return (int)syscall(446, ruleset, 0); }
+
+// Any system call by its number.
+static inline long system_call(long number, long a, long b, long c, long d, long e, long f) {
+    return syscall(number, a, b, c, d, e, f);
+}

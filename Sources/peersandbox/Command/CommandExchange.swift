@@ -141,25 +141,21 @@ extension CommandExchange {
         lastLook = now
         let usage = ProcessTree.own.usage()
         let cpu = usage.cpuMilliseconds - min(cpuAtStart, usage.cpuMilliseconds)
-        try check("processor time", cpu, limits.cpuMilliseconds, "\(limits.cpuMilliseconds) ms")
-        try check(
-            "memory",
-            usage.residentByteCount,
-            limits.memoryByteCount,
-            "\(limits.memoryByteCount) bytes"
-        )
-        try check(
-            "processes",
-            max(usage.processCount, usage.threadCount),
-            limits.processCount,
-            "\(limits.processCount)"
-        )
+        try check("processor time", cpu, limits.cpuMilliseconds, .milliseconds)
+        try check("memory", usage.residentByteCount, limits.memoryByteCount, .bytes)
+        try check("processes", max(usage.processCount, usage.threadCount), limits.processCount, .processes)
     }
 
-    private func check(_ what: String, _ used: UInt64, _ limit: UInt64, _ text: String) throws(FunctionFault)
-    {
+    private func check(
+        _ what: String,
+        _ used: UInt64,
+        _ limit: UInt64,
+        _ unit: LimitUnit
+    ) throws(FunctionFault) {
         guard limit > 0, used > limit else { return }
-        throw FunctionFault(.limit, "the attempt passed its limit on \(what), \(text)", stack: errors.tail)
+        var fault = FunctionFault.passed(limitOn: what, limit, unit)
+        fault.stack = errors.tail
+        throw fault
     }
 
     /// Status 0 is success, all else the command's failure.

@@ -3,8 +3,8 @@ import Glibc
 
 /// Makes pairs of the lines that a command writes: key, tab, value; a line without a tab is a key without a value.
 struct PairLines {
-    /// Longest line in bytes.
-    static let maxLineByteCount = Frame.maxBodyByteCount - PackedPairs.headByteCount
+    /// Longest line in bytes; what else is read with it must fit in the same frame.
+    static let maxLineByteCount = Frame.maxBodyByteCount - (1 << 20)
 
     /// The front of a line whose end has not come.
     private var partial: [UInt8] = []
@@ -26,11 +26,7 @@ struct PairLines {
         }
         partial += rest
         guard partial.count <= PairLines.maxLineByteCount else {
-            throw FunctionFault(
-                .limit,
-                "the command wrote a line of more than \(PairLines.maxLineByteCount >> 20) MiB",
-                excerpt: partial
-            )
+            throw .passed(limitOn: "a line of output", UInt64(PairLines.maxLineByteCount), .bytes)
         }
         try channel.emit(packed)
     }
