@@ -43,6 +43,8 @@ struct CoordinatedJob: Sendable {
     var retries: [Retry] = []
     var runningCount = 0
     var failureCounts: [WorkerID: Int] = [:]
+    /// Workers that do not run this job, whatever happens.
+    var refusals: Set<WorkerID> = []
     /// When an attempt was last given out, as a sequence number; the job served longest ago goes first.
     var lastTurn: UInt64 = 0
     var isFinishing = false

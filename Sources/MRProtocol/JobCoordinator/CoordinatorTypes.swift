@@ -149,6 +149,8 @@ package enum JobOutcome: Equatable, Sendable {
 /// Why a job failed.
 package enum FailureReason: Equatable, Sendable {
     case fault(TaskFault)
+    /// Every worker that is there refused the job.
+    case refusedByAll
     /// The output of an item was lost more often than `CoordinatorLimits.maxOutputLosses`.
     case outputLostTooOften(WorkItem)
 }

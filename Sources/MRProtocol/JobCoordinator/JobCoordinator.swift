@@ -138,6 +138,21 @@ package struct JobCoordinator: Sendable {
         return actions + assign(now: now)
     }
 
+    /// The worker of an attempt refuses the job: it gets no more of it, and the item goes to another.
+    ///
+    /// That is no failure of anybody. When every worker has refused, the job fails.
+    package mutating func attemptRefused(_ id: AttemptID, now: Duration) -> [Action] {
+        guard let attempt = release(id) else { return [] }
+        guard jobs[attempt.job] != nil else { return assign(now: now) }
+        requeue(attempt)
+        jobs[attempt.job]?.refusals.insert(attempt.worker)
+        var actions: [Action] = []
+        if let job = jobs[attempt.job], workers.keys.allSatisfy(job.refusals.contains) {
+            actions = end(attempt.job, .failed(attempt, reason: .refusedByAll))
+        }
+        return actions + assign(now: now)
+    }
+
     /// The result is made.
     package mutating func finished(_ job: JobNumber, now: Duration) -> [Action] {
         guard jobs[job]?.isFinishing == true else { return [] }
@@ -221,7 +236,11 @@ extension JobCoordinator {
         let isHopeless =
             switch fault.scope(hasDeterministicFunctions: job.hasDeterministicFunctions) {
             case .input: true
-            case .worker: !workers.keys.contains { !retry.triedBy.contains($0) && !job.isExcluded($0) }
+            case .worker:
+                !workers.keys.contains { worker in
+                    !retry.triedBy.contains(worker) && !job.isExcluded(worker)
+                        && !job.refusals.contains(worker)
+                }
             case .attempt: false
             }
         let othersRun = !job[attempt.item].running.isEmpty
@@ -386,8 +405,9 @@ extension JobCoordinator {
 
     /// Too many failures exclude a worker, unless that would leave nobody.
     private func mayWork(_ worker: WorkerID, on number: JobNumber) -> Bool {
-        guard let job = jobs[number] else { return false }
-        return !job.isExcluded(worker) || workers.keys.allSatisfy(job.isExcluded)
+        guard let job = jobs[number], !job.refusals.contains(worker) else { return false }
+        return !job.isExcluded(worker)
+            || workers.keys.allSatisfy { job.isExcluded($0) || job.refusals.contains($0) }
     }
 
     private mutating func start(_ item: WorkItem, of number: JobNumber, on worker: WorkerID) -> Attempt? {

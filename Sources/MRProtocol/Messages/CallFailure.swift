@@ -15,7 +15,8 @@ package struct CallFailure: Error, Equatable, Sendable {
         package static let malformed = Code(number: 3)
         package static let tooLarge = Code(number: 4)
         package static let busy = Code(number: 5)
-        package static let refused = Code(number: 6)
+        /// The operator does not allow what was asked; `message` says what, and asking again does not help.
+        package static let notAllowed = Code(number: 6)
         package static let unknownJob = Code(number: 7)
         package static let unsupportedEngine = Code(number: 8)
         package static let `internal` = Code(number: 9)

@@ -20,7 +20,9 @@ package actor TaskRunner: WorkerDelegate {
     }
 
     /// A job of another master, as far as this node works for it.
-    private final class HostedJob {
+    ///
+    /// `@unchecked Sendable`: what changes is touched on the actor alone.
+    private final class HostedJob: @unchecked Sendable {
         let execution: JobExecution
         /// The lease of what was fetched; what was made is under the execution's.
         let inputs: Ingest
@@ -78,12 +80,15 @@ package actor TaskRunner: WorkerDelegate {
 
     // MARK: Calls
 
-    package func hello() -> HelloMessage {
-        HelloMessage(
+    package func hello(to peer: PeerID) -> HelloMessage {
+        let grant = service.policy.grant(of: peer)
+        let all = service.configuration.slots
+        let slots = grant.engines.isEmpty ? 0 : min(all, grant.slots ?? all)
+        return HelloMessage(
             agent: agent,
             engines: [service.engineName],
-            slots: UInt32(clamping: service.configuration.slots),
-            busySlots: UInt32(clamping: service.pool.busyCount)
+            slots: UInt32(clamping: slots),
+            busySlots: UInt32(clamping: min(slots, service.pool.busyCount))
         )
     }
 
@@ -94,12 +99,13 @@ package actor TaskRunner: WorkerDelegate {
     ) async -> Result<[UInt8], CallError> {
         let key = AttemptKey(master: master, attempt: task.head.attempt)
         do throws(CallFailure) {
+            try admitCaller(master)
             try check(task, key)
-            let job = try hostedJob(task.head, of: master)
+            let (job, grant) = try hostedJob(task.head, of: master)
             let stop = StopFlag()
             begin(key, stop, of: job)
             defer { end(key, of: job) }
-            return .success(try await run(task, job.execution, job.inputs, for: master, stop, progress))
+            return .success(try await run(task, job, grant, for: master, stop, progress))
         } catch {
             return .failure(.failure(error))
         }
@@ -120,7 +126,28 @@ package actor TaskRunner: WorkerDelegate {
 
     package func status(ofJob job: CID) async -> JobStatusMessage? { await service.statusMessage(ofJob: job) }
 
+    /// Ends the jobs that the policy, having changed, does not allow any more.
+    package func policyChanged() {
+        for (key, job) in jobs {
+            do throws(CallFailure) { _ = try admit(job.execution.spec, of: key.master) } catch {
+                release(key)
+            }
+        }
+    }
+
     // MARK: Admission
+
+    /// Refuses who may run nothing, before anything of the task is looked at.
+    private func admitCaller(_ master: PeerID) throws(CallFailure) {
+        guard service.policy.grant(of: master).engines.isEmpty else { return }
+        _ = try admit(nil, of: master)
+    }
+
+    private nonisolated func admit(_ spec: JobSpec?, of master: PeerID) throws(CallFailure) -> PolicyGrant {
+        do throws(PolicyRefusal) { return try service.policy.admit(spec, from: master) } catch {
+            throw CallFailure(.notAllowed, message: error.reason)
+        }
+    }
 
     private func check(_ task: RemoteTask, _ key: AttemptKey) throws(CallFailure) {
         guard !isStopping else { throw CallFailure(.busy, message: "this node is stopping") }
@@ -153,20 +180,24 @@ package actor TaskRunner: WorkerDelegate {
         }
     }
 
-    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> HostedJob {
+    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> (
+        HostedJob, PolicyGrant
+    ) {
         let key = JobKey(master: master, job: head.job)
-        if let job = jobs[key] { return job }
+        if let job = jobs[key] { return (job, try admit(job.execution.spec, of: master)) }
         let ofMaster = jobs.keys.count { $0.master == master }
         guard jobs.count < ClusterLimits.maxHostedJobs, ofMaster < ClusterLimits.maxHostedJobsPerMaster else {
             throw CallFailure(.busy, message: "this node works for \(jobs.count) jobs already")
         }
-        let spec: JobSpec
+        var spec: JobSpec
         do throws(JobSpecFault) { spec = try JobSpec(decoding: head.spec) } catch {
             throw CallFailure(.malformed, message: "the specification cannot be read (\(error))")
         }
         guard 1...JobSpec.maxReduceCount ~= spec.reduceCount, spec.recordByteLimit > 0 else {
             throw CallFailure(.malformed, message: "the specification is out of bounds")
         }
+        let grant = try admit(spec, of: master)
+        spec.limits = grant.limits.bounding(spec.limits)
         do {
             let inputs = try store.makeIngest()
             let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in [master] })
@@ -182,7 +213,7 @@ package actor TaskRunner: WorkerDelegate {
             )
             let job = HostedJob(execution: execution, inputs: inputs)
             jobs[key] = job
-            return job
+            return (job, grant)
         } catch {
             throw CallFailure(TaskFault.store("\(error)"))
         }
@@ -215,13 +246,14 @@ package actor TaskRunner: WorkerDelegate {
 
     private nonisolated func run(
         _ task: RemoteTask,
-        _ execution: JobExecution,
-        _ inputs: Ingest,
+        _ job: HostedJob,
+        _ grant: PolicyGrant,
         for master: PeerID,
         _ stop: StopFlag,
         _ progress: @escaping @Sendable (UInt64) -> Void
     ) async throws(CallFailure) -> [UInt8] {
-        let (work, report) = try await prepare(task, execution, inputs, master)
+        let execution = job.execution
+        let (work, report) = try await prepare(task, execution, job.inputs, master)
         let total = Mutex<UInt64>(0)
         let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -232,6 +264,7 @@ package actor TaskRunner: WorkerDelegate {
                     work: work,
                     stop: stop,
                     master: master,
+                    slotLimit: grant.slots,
                     progress: { count in
                         progress(
                             total.withLock {
@@ -247,7 +280,10 @@ package actor TaskRunner: WorkerDelegate {
             stop.set()
         }
         switch output {
-        case .failure(let fault): throw CallFailure(fault)
+        case .failure(let fault):
+            // The policy may have changed meanwhile.
+            if fault == .cancelled { _ = try admit(execution.spec, of: master) }
+            throw CallFailure(fault)
         case .success(let made): return try receipt(task, made, report, master)
         }
     }

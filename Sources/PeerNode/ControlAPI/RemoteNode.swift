@@ -451,6 +451,26 @@ extension RemoteNode {
     }
 }
 
+// MARK: - Policy
+
+extension RemoteNode {
+    /// As `NodeService` says.
+    public func policy() async throws -> PolicyReport {
+        try PolicyReport(json: try await ask(.get, RemoteNode.target("policy")))
+    }
+
+    /// As `NodeService` says.
+    public func setPolicy(_ grant: PolicyGrant?, of subject: PolicySubject) async throws -> PolicyReport {
+        let target = RemoteNode.target("policy", subject.text)
+        return try PolicyReport(json: try await ask(grant == nil ? .delete : .put, target, grant?.json))
+    }
+
+    /// As `NodeService` says.
+    public func resetPolicy() async throws -> PolicyReport {
+        try PolicyReport(json: try await ask(.delete, RemoteNode.target("policy")))
+    }
+}
+
 // MARK: - The node
 
 extension RemoteNode {

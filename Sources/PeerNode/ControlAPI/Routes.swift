@@ -17,6 +17,7 @@ extension ControlServer {
         case "pins": try await routePins(request, rest, responder)
         case "repo": try await routeRepository(request, rest, responder)
         case "jobs": try await routeJobs(request, rest, responder)
+        case "policy": try await routePolicy(request, rest, responder)
         case "id", "status", "peers": try await routeNode(request, Array(names.dropFirst()), responder)
         default: throw ControlServer.unknown(request)
         }
@@ -84,6 +85,24 @@ extension ControlServer {
             let halfCloses = try ControlServer.flag(request, "halfClose", default: false)
             let received = try await node.echo(names[1], byteCount: byteCount, halfCloses: halfCloses)
             responder.respond(["bytes": .count(received)])
+        default: throw ControlServer.unknown(request)
+        }
+    }
+}
+
+// MARK: - Policy
+
+extension ControlServer {
+    func routePolicy(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
+        switch (request.method, names.count) {
+        case (.get, 0): responder.respond(try await node.policy())
+        case (.delete, 0): responder.respond(try await node.resetPolicy())
+        case (.put, 1):
+            let subject = try PolicySubject(parsing: names[0])
+            let grant = try PolicyGrant(json: try await jsonBody(request), for: subject)
+            responder.respond(try await node.setPolicy(grant, of: subject))
+        case (.delete, 1):
+            responder.respond(try await node.setPolicy(nil, of: try PolicySubject(parsing: names[0])))
         default: throw ControlServer.unknown(request)
         }
     }

@@ -30,6 +30,8 @@ final class ActiveJob {
     var shareWaiters: [CheckedContinuation<Void, Never>] = []
     /// Workers that were given attempts.
     var remoteWorkers: Set<WorkerID> = []
+    /// Workers that do not run the job, with what they say.
+    var refusals: [WorkerID: String] = [:]
     var memories: [MemoryCandidate] = []
     var isRemembering = false
     var hasRememberedPins = false

@@ -82,6 +82,8 @@ struct AttemptRequest: Sendable {
     var stop: StopFlag
     /// The node that the attempt is for; `nil`: this one.
     var master: PeerID?
+    /// Attempts of that node which may run at a time; `nil`: as many as there are slots.
+    var slotLimit: Int?
     /// Called with file bytes read since the last call.
     var progress: (@Sendable (Int) -> Void)?
     /// Takes the end of an attempt that another master gave.

@@ -44,7 +44,9 @@ extension JobService {
 
     /// Executes attempts on the slot's thread until there are none.
     nonisolated func serve(_ slot: Slot) async {
-        while let request = pool.next(for: slot) {
+        var last: AttemptRequest?
+        while let request = pool.next(for: slot, after: last) {
+            last = request
             let result = slot.execute(request)
             if let ended = request.ended {
                 ended(result)
@@ -106,14 +108,8 @@ extension JobService {
 
     /// An attempt is over; `isRecorded` when its output is here, where no other node's loss can take it.
     func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
-        guard let attempt = running.removeValue(forKey: id)?.attempt else { return }
+        guard let attempt = takeRunning(id), !isStopping else { return }
         let job = active[attempt.job]
-        if let job, job.planned != nil {
-            let taskCount = job.taskCount(of: attempt.item)
-            job.progress(of: attempt.item) { $0.running -= taskCount }
-            job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
-        }
-        guard !isStopping else { return }
         switch result {
         case .success(let output):
             results[id] = output
@@ -137,6 +133,29 @@ extension JobService {
             )
             apply(actions)
         }
+    }
+
+    /// A worker does not run the job: said once, and the attempt goes elsewhere.
+    func attemptRefused(_ id: AttemptID, _ reason: String) {
+        guard let attempt = takeRunning(id), !isStopping else { return }
+        if let job = active[attempt.job], job.refusals[attempt.worker] == nil {
+            job.refusals[attempt.worker] = reason
+            let message = "\(name(of: attempt.worker)) does not run this job: \(reason)"
+            job.note(message, time: WallClock.milliseconds)
+            if job.status.notes.count < JobLimits.maxNotes { job.status.notes.append(message) }
+        }
+        apply(coordinator.attemptRefused(id, now: now))
+    }
+
+    /// Takes an attempt off the list of those that run, and out of what is shown.
+    private func takeRunning(_ id: AttemptID) -> Attempt? {
+        guard let attempt = running.removeValue(forKey: id)?.attempt else { return nil }
+        if let job = active[attempt.job], job.planned != nil {
+            let taskCount = job.taskCount(of: attempt.item)
+            job.progress(of: attempt.item) { $0.running -= taskCount }
+            job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
+        }
+        return attempt
     }
 
     private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob) {
@@ -294,7 +313,10 @@ extension JobService {
                 + "\(job.status.reduce.remembered) remembered",
             time: WallClock.milliseconds
         )
-        for note in planned.notes { job.note(note, time: WallClock.milliseconds) }
+        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) {
+            job.status.notes.append(note)
+        }
+        for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
         apply(coordinator.add(job.number, shape, now: now))
     }
 
@@ -362,6 +384,16 @@ extension JobService {
     private func failure(_ reason: FailureReason, _ attempt: Attempt?, _ job: ActiveJob) -> AttemptFailure {
         switch reason {
         case .fault(let fault): return failure(fault, of: attempt, in: job)
+        case .refusedByAll:
+            return AttemptFailure(
+                worker: configuration.workerName,
+                phase: job.status.phase,
+                task: 0,
+                attempt: 1,
+                code: "notAllowed",
+                message: "no node accepts the job: "
+                    + job.refusals.map { "\(name(of: $0.key)): \($0.value)" }.sorted().joined(separator: "; ")
+            )
         case .outputLostTooOften(let item):
             return AttemptFailure(
                 worker: configuration.workerName,

@@ -33,6 +33,7 @@ extension JobService {
         guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
         workerIDs[worker.peer] = id
         workers[id] = JoinedWorker(worker: worker, slots: slots)
+        declining.remove(worker.peer)
         apply(coordinator.workerJoined(id, slots: slots, now: now))
     }
 
@@ -47,6 +48,7 @@ extension JobService {
 
     /// Workers that are not among the connected peers are gone.
     func dropWorkers(except connected: Set<PeerID>) {
+        declining.formIntersection(connected)
         for peer in workers.values.map(\.worker.peer) where !connected.contains(peer) {
             workerLeft(peer, reason: "it disconnected")
         }
@@ -237,6 +239,7 @@ extension JobService {
         } catch {
             switch error {
             case .task(let fault): attemptEnded(id, .failure(fault))
+            case .notAllowed(let reason): attemptRefused(id, reason)
             case .lost(let reason):
                 workerLeft(worker.peer, reason: reason)
                 attemptEnded(id, .failure(.cancelled))

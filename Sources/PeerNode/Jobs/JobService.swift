@@ -52,8 +52,12 @@ public actor JobService {
     var ended: [JobDatabase.Record] = []
     /// How this node reaches others; `nil`: it is alone.
     let cluster: JobCluster?
+    /// Who may have this node run what.
+    nonisolated let policy: PolicyGate
     var workers: [WorkerID: JoinedWorker] = [:]
     var workerIDs: [PeerID: WorkerID] = [:]
+    /// Connected nodes that give this one no slots.
+    var declining: Set<PeerID> = []
     var isStopping = false
     var isTicking = false
     private var jobCount = 0
@@ -80,11 +84,13 @@ public actor JobService {
         store: any BlockStore,
         configuration: JobConfiguration,
         engines: any JobEngines,
-        exchange: Exchange? = nil
+        exchange: Exchange? = nil,
+        policy: PolicyGate = PolicyGate(Policy(), inPrivateNetwork: false)
     ) {
         precondition(1...JobLimits.maxSlots ~= configuration.slots, "\(configuration.slots) slots")
         self.configuration = configuration
         self.engines = engines
+        self.policy = policy
         cluster = exchange.map { JobCluster(exchange: $0, store: store) }
         storage = JobStorage(store: store, configuration: configuration, engines: engines, exchange: exchange)
         pool = WorkerPool(slotCount: configuration.slots)
@@ -125,7 +131,7 @@ public actor JobService {
 
     /// Accepts a job: checks functions and arguments, persists it, and queues it.
     ///
-    /// - Throws: `JobServiceError.invalidJob`, `.tooManyJobs`, `.database`, `.stopped`.
+    /// - Throws: `JobServiceError.invalidJob`, `.notAllowed`, `.tooManyJobs`, `.database`, `.stopped`.
     public func submit(_ submission: JobSubmission) async throws(JobServiceError) -> JobID {
         guard !isStopping else { throw JobServiceError(.stopped, "the node is shutting down") }
         guard active.count < JobLimits.maxActiveJobs else {
@@ -134,6 +140,7 @@ public actor JobService {
                 "\(active.count) jobs are waiting or running; wait for one to end or cancel one"
             )
         }
+        let submission = try admitted(submission)
         try check(submission)
         let id = makeID()
         var status = JobStatus(
@@ -249,19 +256,15 @@ extension JobService {
                 "\(spec.reduceCount) reduces; choose 1 to \(JobSpec.maxReduceCount)"
             )
         }
-        guard spec.reduceCount <= JobStorage.maxPartCount else {
-            throw JobServiceError(
-                .invalidJob,
-                "\(spec.reduceCount) reduces need a sharded directory, which cannot be written yet; "
-                    + "choose at most \(JobStorage.maxPartCount)"
-            )
-        }
         guard !spec.inputs.isEmpty else { throw JobServiceError(.invalidJob, "a job needs an input") }
         guard spec.recordByteLimit > 0 else {
             throw JobServiceError(.invalidJob, "the record limit must be positive")
         }
         if let field = spec.fieldOverLimit {
-            throw JobServiceError(.invalidJob, "\(field) of the job is over a limit or names something unsafe")
+            throw JobServiceError(
+                .invalidJob,
+                "\(field) of the job is over a limit or names something unsafe"
+            )
         }
         guard submission.name.utf8.count <= JobService.maxNameByteCount else {
             throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")

@@ -319,13 +319,6 @@ enum ResultOutcome: Sendable {
 }
 
 extension JobStorage {
-    /// Bytes of names and CIDs that the directory of a result may hold; its block stays below the limit of blocks.
-    ///
-    /// Larger than what IPFS tools write unsharded (256 KiB, 5,698 parts), for sharded directories cannot be written yet.
-    static let resultDirectoryByteLimit = 1_507_328
-    /// Most partitions whose parts fit that directory.
-    static let maxPartCount = 32_768
-
     /// Makes the directory of the parts and pins it, in one durable transaction; `closing` it also ends the job's lease.
     func makeResult(
         _ parts: [ImportedNode],
@@ -333,11 +326,9 @@ extension JobStorage {
         _ status: JobStatus,
         closing: Bool
     ) -> ResultOutcome {
-        var settings = ImportSettings.standard
-        settings.directoryByteLimit = JobStorage.resultDirectoryByteLimit
         let entries = parts.enumerated().map { (name: JobStorage.partName($0.offset), node: $0.element) }
         do throws(BlockStoreError) {
-            let root = try DirectoryBuilder.directory(entries, into: execution.ingest, settings: settings)
+            let root = try DirectoryBuilder.directory(entries, into: execution.ingest)
             try execution.ingest.pin(JobStorage.resultPin(status), root.cid, closing: closing)
             return .made(root.cid)
         } catch {

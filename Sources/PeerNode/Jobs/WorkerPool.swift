@@ -6,19 +6,23 @@ import Synchronization
 /// The slots of this node: threads that execute attempts, and the attempts at hand for them.
 ///
 /// A slot that has ended an attempt takes the next one at once, without asking the coordinator. Attempts of different
-/// masters, this node among them, take turns.
+/// masters, this node among them, take turns; a master that has as many slots as it may waits.
 final class WorkerPool: Sendable {
     private struct State {
         /// Attempts that wait, by master; masters without any are not in it.
         var lanes: [PeerID?: Lane] = [:]
         /// Whose turn is next.
         var turns: [PeerID?] = []
+        /// Attempts that run, by master; masters without any are not in it.
+        var running: [PeerID?: Int] = [:]
         var idle: [Slot]
     }
 
     private struct Lane {
         var requests: [AttemptRequest] = []
         var head = 0
+
+        func mayRun(beside running: Int) -> Bool { requests[head].slotLimit.map { running < $0 } ?? true }
     }
 
     let slotCount: Int
@@ -43,16 +47,23 @@ final class WorkerPool: Sendable {
     /// Slots that execute something now.
     var busyCount: Int { slotCount - state.withLock { $0.idle.count } }
 
-    /// The next attempt for `slot`; `nil` makes the slot idle.
-    func next(for slot: Slot) -> AttemptRequest? {
+    /// The next attempt for `slot`, which has ended `last`; `nil` makes the slot idle.
+    ///
+    /// A master that waits for its limit has attempts running, and the slot that ends one of them asks again.
+    func next(for slot: Slot, after last: AttemptRequest?) -> AttemptRequest? {
         state.withLock { state in
-            guard !state.turns.isEmpty else {
+            if let last { WorkerPool.end(last, in: &state) }
+            let turn = state.turns.firstIndex { master in
+                state.lanes[master]?.mayRun(beside: state.running[master] ?? 0) ?? false
+            }
+            guard let turn else {
                 state.idle.append(slot)
                 return nil
             }
-            let master = state.turns.removeFirst()
+            let master = state.turns.remove(at: turn)
             guard var lane = state.lanes.removeValue(forKey: master) else { return nil }
             let request = lane.requests[lane.head]
+            state.running[master, default: 0] += 1
             lane.head += 1
             if lane.head < lane.requests.count {
                 if lane.head >= WorkerPool.compactionCount {
@@ -64,6 +75,11 @@ final class WorkerPool: Sendable {
             }
             return request
         }
+    }
+
+    private static func end(_ request: AttemptRequest, in state: inout State) {
+        state.running[request.master, default: 0] -= 1
+        if state.running[request.master] == 0 { state.running[request.master] = nil }
     }
 
     /// Entries that are taken before the queue is moved to its front.

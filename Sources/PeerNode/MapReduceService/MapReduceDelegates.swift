@@ -28,8 +28,8 @@ package enum RemoteTask: Equatable, Sendable {
 
 /// What answers the calls of other nodes about work: the job service.
 package protocol WorkerDelegate: Sendable {
-    /// Who this node is and what it can run now.
-    func hello() async -> HelloMessage
+    /// Who this node is, and what `peer` may have it run now.
+    func hello(to peer: PeerID) async -> HelloMessage
 
     /// Runs a task to its end.
     ///

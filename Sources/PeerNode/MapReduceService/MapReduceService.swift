@@ -117,7 +117,7 @@ package actor MapReduceService {
                 return try await send(.failure(failure), on: messages)
             }
             await gossip?.learned(hello, from: peer)
-            try await send(.hello(await worker.hello()), on: messages)
+            try await send(.hello(await worker.hello(to: peer)), on: messages)
         case .gossip(let message):
             let answer = await gossip?.answer(message, from: peer) ?? GossipMessage()
             try await send(.gossip(answer), on: messages)

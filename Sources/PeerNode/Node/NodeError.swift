@@ -14,6 +14,8 @@ public struct NodeError: Error, Hashable, Sendable, CustomStringConvertible {
         case corrupt
         /// What was sent is damaged, such as a CAR.
         case damagedInput = "damaged_input"
+        /// The policy of the node does not allow it.
+        case notAllowed = "not_allowed"
         /// Not possible in the present state: a pinned block, a job that has ended.
         case conflict
         /// The store is at its limit, or the disk is full.
@@ -56,6 +58,7 @@ public struct NodeError: Error, Hashable, Sendable, CustomStringConvertible {
     package var httpStatus: Int {
         switch code {
         case .invalidArgument: 400
+        case .notAllowed: 403
         case .notFound, .missingBlock: 404
         case .timeout: 408
         case .conflict, .cancelled, .jobFailed, .locked: 409

@@ -93,6 +93,15 @@ public protocol NodeService: Sendable {
     /// The job's log, oldest line first.
     func jobLog(_ id: JobID) async throws -> [JobLogEntry]
 
+    // MARK: Policy
+
+    /// Who may have the node run what.
+    func policy() async throws -> PolicyReport
+    /// Sets what a subject may do, at once and for good; `nil`: as if it were not named.
+    func setPolicy(_ grant: PolicyGrant?, of subject: PolicySubject) async throws -> PolicyReport
+    /// Goes back to the defaults, also from a file that is wrong.
+    func resetPolicy() async throws -> PolicyReport
+
     // MARK: The node
 
     /// Who the node is.

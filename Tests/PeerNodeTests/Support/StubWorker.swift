@@ -15,13 +15,13 @@ final class StubWorker: WorkerDelegate {
 
     init(
         _ body: @escaping Body = { _, _, _ in
-            .failure(.failure(CallFailure(.refused, message: "no tasks here")))
+            .failure(.failure(CallFailure(.notAllowed, message: "no tasks here")))
         }
     ) {
         self.body = body
     }
 
-    func hello() -> HelloMessage {
+    func hello(to peer: PeerID) -> HelloMessage {
         HelloMessage(agent: "stub/1", engines: ["builtin/1"], slots: 4, busySlots: 1)
     }
 
