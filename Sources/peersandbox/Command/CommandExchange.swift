@@ -141,9 +141,10 @@ extension CommandExchange {
         lastLook = now
         let usage = ProcessTree.own.usage()
         let cpu = usage.cpuMilliseconds - min(cpuAtStart, usage.cpuMilliseconds)
+        // A bomb of processes soon passes the others too.
+        try check("processes", max(usage.processCount, usage.threadCount), limits.processCount, .processes)
         try check("processor time", cpu, limits.cpuMilliseconds, .milliseconds)
         try check("memory", usage.residentByteCount, limits.memoryByteCount, .bytes)
-        try check("processes", max(usage.processCount, usage.threadCount), limits.processCount, .processes)
     }
 
     private func check(

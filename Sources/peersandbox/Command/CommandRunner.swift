@@ -62,20 +62,10 @@ extension CommandRunner {
         limit_resource(resource_descriptors, descriptorCount)
         if limits.outputByteCount > 0 { limit_resource(resource_file_size, UInt(limits.outputByteCount)) }
         if limits.memoryByteCount > 0 { limit_resource(resource_data, 2 * UInt(limits.memoryByteCount)) }
-        if limits.processCount > 0, countsProcessesByNamespace {
+        // Before Linux 5.14 the limit is on all of the user's processes, wherever.
+        if limits.processCount > 0, Kernel.isAtLeast(5, 14) {
             limit_resource(resource_threads, UInt(limits.processCount) + ownProcessCount)
         }
-    }
-
-    /// Before Linux 5.14 the limit is on all of the user's processes, wherever.
-    private static var countsProcessesByNamespace: Bool {
-        var system = utsname()
-        guard uname(&system) == 0 else { return false }
-        let release = withUnsafeBytes(of: &system.release) {
-            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        let numbers = release.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
-        return numbers.count == 2 && (numbers[0], numbers[1]) >= (5, 14)
     }
 
     /// What this process itself was given, the job's arguments, and the folder.

@@ -7,6 +7,9 @@ import Glibc
 /// own, gains no rights by exec, and dies with the node. It runs as the node's user; a root's command has no
 /// capabilities and is `nobody` to itself.
 enum CommandConfinement {
+    /// Largest number of a process in its namespace: a bound on how many a bomb can start between two looks at them.
+    private static let maxProcessNumber = 4096
+
     /// Confines the process, and goes on in a child; the parent supervises.
     ///
     /// - Precondition: the process has one thread.
@@ -17,7 +20,9 @@ enum CommandConfinement {
         process_control(PR_SET_NO_NEW_PRIVS, 1)
         limit_resource(resource_core, 0)
         Supervisor.supervise()
-        if getpid() == 1, !mountOwnProcesses() { missing.append("own /proc") }
+        if getpid() == 1 {
+            if mountOwnProcesses() { limitProcessNumbers() } else { missing.append("own /proc") }
+        }
         drop_capabilities()
         // Orphans of a command are the runner's to end, as they are anyway for process 1.
         process_control(PR_SET_CHILD_SUBREAPER, 1)
@@ -30,5 +35,15 @@ enum CommandConfinement {
         guard mount(nil, "/", nil, UInt(MS_REC | MS_PRIVATE), nil) == 0 else { return false }
         let flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
         return mount("proc", "/proc", "proc", UInt(flags), nil) == 0
+    }
+
+    /// Before Linux 6.14 the number is the whole system's.
+    private static func limitProcessNumbers() {
+        guard Kernel.isAtLeast(6, 14) else { return }
+        let file = open("/proc/sys/kernel/pid_max", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        let text = "\(maxProcessNumber)"
+        write(file, text, text.utf8.count)
+        close(file)
     }
 }
