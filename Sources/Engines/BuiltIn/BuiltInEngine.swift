@@ -76,7 +76,7 @@ public final class BuiltInEngine: JobEngine {
     ) throws(TaskFault) -> (run: any RunBytes, counters: TaskCounters) {
         let writer = RunFileWriter(output, partitionCount: plan.partitionCount)
         let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
-        try merge.write(runs, to: writer)
+        try merge.write(runs, to: writer, counts: counts)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount
         return (try writer.finish(), counters)

@@ -26,6 +26,7 @@ package actor TaskRunner: WorkerDelegate {
         let execution: JobExecution
         /// The lease of what was fetched; what was made is under the execution's.
         let inputs: Ingest
+        let kept = KeptRuns()
         var attemptCount = 0
         var lastContact: ContinuousClock.Instant
 
@@ -43,6 +44,8 @@ package actor TaskRunner: WorkerDelegate {
     private let service: JobService
     private let signer: ReceiptSigner
     private let agent: String
+    /// What the jobs of all masters may keep in memory together.
+    private let memory: RunMemory
     private var jobs: [JobKey: HostedJob] = [:]
     private var attempts: [AttemptKey: StopFlag] = [:]
     private var attemptCounts: [PeerID: Int] = [:]
@@ -65,6 +68,7 @@ package actor TaskRunner: WorkerDelegate {
         self.service = service
         self.signer = signer
         self.agent = agent
+        memory = RunMemory(limit: service.configuration.memoryByteCount / 4)
     }
 
     /// Lets go of jobs whose master is gone, until the task is cancelled.
@@ -209,7 +213,8 @@ package actor TaskRunner: WorkerDelegate {
                 store: FetchingStore(store, exchange: exchange, ingest: inputs, options: options),
                 ingest: try store.makeIngest(),
                 configuration: service.configuration,
-                sharesRuns: true
+                sharesRuns: true,
+                memory: memory
             )
             let job = HostedJob(execution: execution, inputs: inputs)
             jobs[key] = job
@@ -253,7 +258,8 @@ package actor TaskRunner: WorkerDelegate {
         _ progress: @escaping @Sendable (UInt64) -> Void
     ) async throws(CallFailure) -> [UInt8] {
         let execution = job.execution
-        let (work, report) = try await prepare(task, execution, job.inputs, master)
+        let (work, report) = try await prepare(task, job, master)
+        let keepsRun = if case .map(let map) = task { map.isMergedLater } else { false }
         let total = Mutex<UInt64>(0)
         let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -263,6 +269,7 @@ package actor TaskRunner: WorkerDelegate {
                     execution: execution,
                     work: work,
                     stop: stop,
+                    keepsRun: keepsRun,
                     master: master,
                     slotLimit: grant.slots,
                     progress: { count in
@@ -284,7 +291,9 @@ package actor TaskRunner: WorkerDelegate {
             // The policy may have changed meanwhile.
             if fault == .cancelled { _ = try admit(execution.spec, of: master) }
             throw CallFailure(fault)
-        case .success(let made): return try receipt(task, made, report, master)
+        case .success(let made):
+            if let run = made.run as? HeldRun { job.kept.add(run) }
+            return try receipt(task, made, report, master)
         }
     }
 
@@ -293,10 +302,10 @@ package actor TaskRunner: WorkerDelegate {
     /// What cannot be had is left to the attempt, which meets it again and says where it was needed.
     private nonisolated func prepare(
         _ task: RemoteTask,
-        _ execution: JobExecution,
-        _ inputs: Ingest,
+        _ job: HostedJob,
         _ master: PeerID
     ) async throws(CallFailure) -> (AttemptRequest.Work, FetchReport) {
+        let (execution, inputs, kept) = (job.execution, job.inputs, job.kept)
         switch task {
         case .map(let map):
             let leaves = map.assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
@@ -312,7 +321,8 @@ package actor TaskRunner: WorkerDelegate {
             await fetcher.prefetch(partition, of: runs, into: inputs)
             return (.reduce(partition: partition, runs.map { run(of: $0, execution, inputs) }), FetchReport())
         case .merge(let merge):
-            return (.merge(merge.runs.map { run(of: reference($0), execution, inputs) }), FetchReport())
+            let runs = merge.runs.map { kept.run($0.root) ?? run(of: reference($0), execution, inputs) }
+            return (.merge(runs), FetchReport())
         }
     }
 
@@ -371,6 +381,14 @@ extension Attempt {
         number: 1,
         isLocal: false
     )
+}
+
+/// Runs of one job that are in memory until they are merged.
+private final class KeptRuns: Sendable {
+    private let runs = Mutex<[CID: HeldRun]>([:])
+
+    func add(_ run: HeldRun) { runs.withLock { $0[run.root] = run } }
+    func run(_ root: CID) -> (any RunBytes)? { runs.withLock { $0[root] } }
 }
 
 /// Resumes a continuation with the first of several answers.

@@ -12,3 +12,8 @@ package protocol JobEngines: Sendable {
     /// The map's output depends on names of files and offsets in them.
     func usesPosition(_ spec: JobSpec) -> Bool
 }
+
+extension JobEngines {
+    /// Runs may be merged in any order, neighbours or not, without a change of the result.
+    func mergesInAnyOrder(_ spec: JobSpec) -> Bool { BuiltInEngine.mergesInAnyOrder(spec) }
+}
