@@ -89,7 +89,7 @@ public final class BuiltInEngine: JobEngine {
             limits: limits,
             indexes: indexes
         )
-        try merge.write(runs, to: writer)
+        try merge.write(runs, to: writer, counts: counts)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount
         return (try writer.finish(), counters)

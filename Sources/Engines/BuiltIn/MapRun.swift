@@ -391,7 +391,7 @@ final class MapRun {
         } else {
             try spill()
             let merge = RunMerge(plan, combine: combine, spills: spills, limits: limits, indexes: indexes)
-            try merge.write(spilled, to: writer)
+            try merge.write(spilled, to: writer, counts: nil)
             counters.spilledBytes += merge.spilledByteCount
         }
         counters.combinedPairs = writer.pairCount

@@ -34,7 +34,12 @@ final class RunMerge {
     }
 
     /// Merges and combines all partitions of `runs` into one run.
-    func write(_ runs: [any RunBytes], to writer: RunFileWriter) throws(TaskFault) {
+    ///
+    /// With `counts`, a table, counts are added up in it instead, as long as it fits in memory.
+    func write(_ runs: [any RunBytes], to writer: RunFileWriter, counts: WordCounts?) throws(TaskFault) {
+        if let counts, plan.countsKeys, runs.count > 1, try addUp(runs, partition: nil, in: counts) {
+            return try counts.drain(to: writer)
+        }
         let readers = try narrow(runs, partition: nil)
         try write(readers, partition: nil, to: writer)
     }
@@ -61,46 +66,52 @@ final class RunMerge {
         try merge(readers, partition: partition, into: fold)
     }
 
-    /// Adds up the counts of all runs in a table.
+    /// Adds up the counts of all runs in a table, of one partition or of all.
     ///
     /// - Returns: `false` when the table is over the memory limit; the runs must be merged then.
-    private func addUp(_ runs: [any RunBytes], partition: Int, in counts: WordCounts) throws(TaskFault)
+    private func addUp(_ runs: [any RunBytes], partition: Int?, in counts: WordCounts) throws(TaskFault)
         -> Bool
     {
         counts.removeAll()
         var pairCount: UInt64 = 0
         for (number, run) in runs.enumerated() {
-            if limits.isCancelled() { throw .cancelled }
             let reader = try open(run, number)
-            guard let entry = reader.index.entry(for: partition) else { continue }
             note([reader], partition)
-            pairCount += entry.pairCount
-            let cursor = PartitionCursor(reader, entry, bufferByteCount: RunMerge.maxBufferByteCount)
-            var untilCheck = 4096
-            while try cursor.advance() {
-                guard let value = cursor.valueBytes, let number = DecimalText.short(value),
-                    counts.add(number: number, to: cursor.keyBytes)
-                else {
-                    throw .malformedMapOutput(
-                        runIndex: number,
-                        reason: "a count that is no number, or too large"
-                    )
-                }
-                untilCheck -= 1
-                if untilCheck == 0 {
-                    if counts.byteCount > limits.memoryByteCount { return giveUp(counts) }
-                    untilCheck = 4096
-                }
+            let entries =
+                partition.map { reader.index.entry(for: $0).map { [$0] } ?? [] } ?? reader.index.entries
+            for entry in entries {
+                pairCount += entry.pairCount
+                guard try addUp(entry, of: reader, in: counts) else { return false }
             }
-            if counts.byteCount > limits.memoryByteCount { return giveUp(counts) }
         }
         countedPairs = pairCount
         return true
     }
 
-    private func giveUp(_ counts: WordCounts) -> Bool {
-        counts.removeAll()
-        return false
+    private func addUp(_ entry: RunIndex.Entry, of reader: RunFileReader, in counts: WordCounts)
+        throws(TaskFault) -> Bool
+    {
+        let cursor = PartitionCursor(reader, entry, bufferByteCount: RunMerge.maxBufferByteCount)
+        var untilCheck = 0
+        while try cursor.advance() {
+            guard let value = cursor.valueBytes, let number = DecimalText.short(value),
+                counts.add(number: number, to: cursor.keyBytes)
+            else {
+                throw .malformedMapOutput(
+                    runIndex: reader.number,
+                    reason: "a count that is no number, or too large"
+                )
+            }
+            untilCheck -= 1
+            guard untilCheck < 0 else { continue }
+            if limits.isCancelled() { throw .cancelled }
+            if counts.byteCount > limits.memoryByteCount {
+                counts.removeAll()
+                return false
+            }
+            untilCheck = 4096
+        }
+        return true
     }
 
     /// Merges neighbours until few enough runs are left to be merged at once.

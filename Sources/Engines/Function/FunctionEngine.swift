@@ -133,7 +133,7 @@ package final class FunctionEngine: JobEngine {
             limits: limits,
             indexes: indexes
         )
-        try merge.write(runs, to: writer)
+        try merge.write(runs, to: writer, counts: nil)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount
         tally.add(to: &counters)

@@ -159,7 +159,7 @@ final class FunctionMapRun {
                 limits: limits,
                 indexes: indexes
             )
-            try merge.write(spilled, to: writer)
+            try merge.write(spilled, to: writer, counts: nil)
             counters.spilledBytes += merge.spilledByteCount
         }
         counters.combinedPairs = writer.pairCount

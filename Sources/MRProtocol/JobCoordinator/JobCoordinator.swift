@@ -146,6 +146,13 @@ package struct JobCoordinator: Sendable {
         return actions + assign(now: now)
     }
 
+    /// An attempt ended without a verdict, for no fault of its worker's: its item is given out again.
+    package mutating func attemptReturned(_ id: AttemptID, now: Duration) -> [Action] {
+        guard let attempt = release(id) else { return [] }
+        if jobs[attempt.job]?[attempt.item].state == .running { requeue(attempt) }
+        return assign(now: now)
+    }
+
     /// The worker of an attempt refuses the job: it gets no more of it, and the item goes to another.
     ///
     /// That is no failure of anybody. When every worker has refused, the job fails.
@@ -379,8 +386,10 @@ extension JobCoordinator {
         now: Duration
     ) -> WorkItem? {
         guard let stage = jobs[number]?.currentStage, mayWork(worker, on: number) else { return nil }
-        if let only = jobs[number]?.stages[stage].onlyWorker, only != worker, workers[only] != nil {
-            return nil
+        if let only = jobs[number]?.stages[stage].onlyWorker, let state = workers[only] {
+            guard only == worker else { return nil }
+            // What waits may still be opened to others, and is not put in line here before.
+            if stage > 0, workers.count > 1, (jobs[number]?.runningCount ?? 0) >= state.slots { return nil }
         }
         if let item = takeRetry(of: number, stage: stage, for: worker, now: now) { return item }
         if onlyLocal, jobs[number]?.stages[stage].queue.knowsHolders != true { return nil }

@@ -26,6 +26,7 @@ package actor TaskRunner: WorkerDelegate {
         let execution: JobExecution
         /// The lease of what was fetched; what was made is under the execution's.
         let inputs: Ingest
+        let kept = KeptRuns()
         var attemptCount = 0
         var functions = Functions.needed
         var functionWaiters: [CheckedContinuation<Void, Never>] = []
@@ -51,6 +52,8 @@ package actor TaskRunner: WorkerDelegate {
     private let service: JobService
     private let signer: ReceiptSigner
     private let agent: String
+    /// What the jobs of all masters may keep in memory together.
+    private let memory: RunMemory
     private var jobs: [JobKey: HostedJob] = [:]
     private var attempts: [AttemptKey: StopFlag] = [:]
     private var attemptCounts: [PeerID: Int] = [:]
@@ -73,6 +76,7 @@ package actor TaskRunner: WorkerDelegate {
         self.service = service
         self.signer = signer
         self.agent = agent
+        memory = RunMemory(limit: service.configuration.memoryByteCount / 4)
     }
 
     /// Lets go of jobs whose master is gone, until the task is cancelled.
@@ -218,7 +222,8 @@ package actor TaskRunner: WorkerDelegate {
                 store: FetchingStore(store, exchange: exchange, ingest: inputs, options: options),
                 ingest: try store.makeIngest(),
                 configuration: service.configuration,
-                sharesRuns: true
+                sharesRuns: true,
+                memory: memory
             )
             let job = HostedJob(execution: execution, inputs: inputs)
             jobs[key] = job
@@ -286,7 +291,8 @@ package actor TaskRunner: WorkerDelegate {
         _ progress: @escaping @Sendable (UInt64) -> Void
     ) async throws(CallFailure) -> TaskAnswer {
         let execution = job.execution
-        let (work, report) = try await prepare(task, execution, job.inputs, master)
+        let (work, report) = try await prepare(task, job, master)
+        let keepsRun = if case .map(let map) = task { map.isMergedLater } else { false }
         let total = Mutex<UInt64>(0)
         let said = Mutex<AttemptReport?>(nil)
         let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {
@@ -297,6 +303,7 @@ package actor TaskRunner: WorkerDelegate {
                     execution: execution,
                     work: work,
                     stop: stop,
+                    keepsRun: keepsRun,
                     master: master,
                     slotLimit: grant.slots,
                     progress: { count in
@@ -322,6 +329,7 @@ package actor TaskRunner: WorkerDelegate {
             failure.log = said.withLock { $0 }?.content.log ?? []
             throw failure
         case .success(let made):
+            if let run = made.run as? HeldRun { job.kept.add(run) }
             let receipt = try receipt(task, made, report, master)
             return TaskAnswer(receipt: receipt, report: said.withLock { $0 }?.content ?? TaskReport())
         }
@@ -332,10 +340,10 @@ package actor TaskRunner: WorkerDelegate {
     /// What cannot be had is left to the attempt, which meets it again and says where it was needed.
     private nonisolated func prepare(
         _ task: RemoteTask,
-        _ execution: JobExecution,
-        _ inputs: Ingest,
+        _ job: HostedJob,
         _ master: PeerID
     ) async throws(CallFailure) -> (AttemptRequest.Work, FetchReport) {
+        let (execution, inputs, kept) = (job.execution, job.inputs, job.kept)
         switch task {
         case .map(let map):
             let leaves = map.assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
@@ -351,7 +359,8 @@ package actor TaskRunner: WorkerDelegate {
             await fetcher.prefetch(partition, of: runs, into: inputs)
             return (.reduce(partition: partition, runs.map { run(of: $0, execution, inputs) }), FetchReport())
         case .merge(let merge):
-            return (.merge(merge.runs.map { run(of: reference($0), execution, inputs) }), FetchReport())
+            let runs = merge.runs.map { kept.run($0.root) ?? run(of: reference($0), execution, inputs) }
+            return (.merge(runs), FetchReport())
         }
     }
 
@@ -410,6 +419,14 @@ extension Attempt {
         number: 1,
         isLocal: false
     )
+}
+
+/// Runs of one job that are in memory until they are merged.
+private final class KeptRuns: Sendable {
+    private let runs = Mutex<[CID: HeldRun]>([:])
+
+    func add(_ run: HeldRun) { runs.withLock { $0[run.root] = run } }
+    func run(_ root: CID) -> (any RunBytes)? { runs.withLock { $0[root] } }
 }
 
 /// Resumes a continuation with the first of several answers.

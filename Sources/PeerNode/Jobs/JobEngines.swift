@@ -24,4 +24,11 @@ extension JobEngines {
     func version(for spec: JobSpec) -> String {
         spec.userFunctions.isEmpty ? version : "functions \(JobFunctions.version), \(version)"
     }
+
+    /// Runs may be merged in any order, neighbours or not, without a change of the result.
+    ///
+    /// A reduce of the user may depend on the order of values, whatever the combine is.
+    func mergesInAnyOrder(_ spec: JobSpec) -> Bool {
+        !spec.reduce.isUserFunction && BuiltInEngine.mergesInAnyOrder(spec)
+    }
 }

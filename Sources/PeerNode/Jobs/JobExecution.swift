@@ -30,7 +30,8 @@ final class JobExecution: Sendable {
         ingest: Ingest,
         configuration: JobConfiguration,
         functions: JobFunctions? = nil,
-        sharesRuns: Bool = false
+        sharesRuns: Bool = false,
+        memory: RunMemory? = nil
     ) {
         loadedFunctions = Mutex(functions)
         self.number = number
@@ -40,7 +41,7 @@ final class JobExecution: Sendable {
         self.ingest = ingest
         self.sharesRuns = sharesRuns
         // A quarter holds finished runs, half belongs to the attempts; the rest is for blocks on their way, caches and code.
-        memory = RunMemory(limit: configuration.memoryByteCount / 4)
+        self.memory = memory ?? RunMemory(limit: configuration.memoryByteCount / 4)
         attemptMemoryByteCount = configuration.memoryByteCount / 2 / configuration.slots
     }
 
@@ -101,6 +102,8 @@ struct AttemptRequest: Sendable {
     var stop: StopFlag
     /// What the functions of the attempt say.
     let report = AttemptReport()
+    /// A map's run stays in memory as long as there is room, to be merged on this node later.
+    var keepsRun = false
     /// The node that the attempt is for; `nil`: this one.
     var master: PeerID?
     /// Attempts of that node which may run at a time; `nil`: as many as there are slots.
@@ -144,7 +147,8 @@ extension AttemptRequest {
                 spills: spills,
                 limits: limits
             )
-            return TaskOutput(file: .run(run), counters: counters, lookaheadCount: leaves.lookaheadCount)
+            let file = keepsRun ? try HeldRun.named(run) : run
+            return TaskOutput(file: .run(file), counters: counters, lookaheadCount: leaves.lookaheadCount)
         case .merge(let runs):
             let (run, counters) = try engine.executeMerge(
                 runs: runs,
@@ -173,7 +177,7 @@ extension AttemptRequest {
     }
 
     private var runSink: any FileSink {
-        if execution.sharesRuns {
+        if execution.sharesRuns, !keepsRun {
             return StoreSink(store: execution.store, ingest: execution.ingest, isFlushed: true)
         }
         return RunSink(memory: execution.memory, store: execution.store, ingest: execution.ingest)

@@ -68,12 +68,13 @@ extension JobService {
         case .merge: work = .merge(job.runs(for: attempt.item))
         default: work = .reduce(partition: attempt.item.index, job.runs(for: attempt.item))
         }
-        let request = AttemptRequest(
+        var request = AttemptRequest(
             attempt: attempt,
             execution: planned.execution,
             work: work,
             stop: StopFlag()
         )
+        request.keepsRun = attempt.worker != JobService.selfWorker && isKept(job, attempt.item)
         running[attempt.id] = request
         job.status.attemptCount += 1
         show(attempt.worker, in: job)
@@ -107,7 +108,14 @@ extension JobService {
     }
 
     /// An attempt is over; `isRecorded` when its output is here, where no other node's loss can take it.
-    func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
+    ///
+    /// `lostInputs` are outputs of the stage before that turned out lost, as far as the fault does not say.
+    func attemptEnded(
+        _ id: AttemptID,
+        _ result: Result<TaskOutput, TaskFault>,
+        isRecorded: Bool = true,
+        lostInputs: [Int] = []
+    ) {
         let report = running[id]?.report.content
         guard let attempt = takeRunning(id), !isStopping else { return }
         let job = active[attempt.job]
@@ -119,22 +127,25 @@ extension JobService {
         case .failure(let fault):
             if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
             if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
-                let first =
-                    attempt.item.stage < job.outputs.count - 1
-                    ? attempt.item.index * CoordinatorLimits.mergeFanIn : 0
-                if let maker = job.maker(ofInput: first + index, of: attempt.item) {
+                if let maker = job.maker(ofInput: index, of: attempt.item) {
                     coordinator.blame(maker, in: job.number)
                 }
             }
             let actions = coordinator.attemptFailed(
                 id,
                 fault,
-                lostInputs: job?.lostInputs(of: attempt.item, fault) ?? [],
+                lostInputs: lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? []),
                 randomness: UInt64.random(in: 0...UInt64.max),
                 now: now
             )
             apply(actions)
         }
+    }
+
+    /// Ends an attempt that has to wait for earlier ones after all; its item is given out again.
+    func giveBack(_ id: AttemptID) {
+        guard takeRunning(id) != nil, !isStopping else { return }
+        apply(coordinator.attemptReturned(id, now: now))
     }
 
     /// A worker does not run the job: said once, and the attempt goes elsewhere.
@@ -288,7 +299,7 @@ extension JobService {
         job.outputs[item.stage][item.index] = nil
         job.makers[item] = nil
         job.sharing = .none
-        job.reduceInputs = nil
+        job.dropReduceInputs(madeOf: item.index)
         job.runsKey = nil
         job.recount()
         let taskCount = job.taskCount(of: item)
@@ -346,6 +357,7 @@ extension JobService {
         }
         shape.engine = engineName(for: job.status.spec)
         job.adopt(planned, stageCounts: shape.stages.map(\.items.count))
+        job.workersMerge = shape.stages.count == 2 && engines.mergesInAnyOrder(job.status.spec)
         job.note(
             "\(planned.plan.files.count) files, \(planned.plan.leafCount) map tasks in \(maps.count) groups, "
                 + "\(job.status.map.remembered) remembered; \(planned.parts.count) reduces, "

@@ -193,7 +193,7 @@ extension JobService {
     ///
     /// What cannot be had is left to the attempt, which meets it again and reports it.
     func fetchInputs(_ id: AttemptID) async {
-        guard let request = running[id], let cluster, let job = active[request.attempt.job] else { return }
+        guard var request = running[id], let cluster, let job = active[request.attempt.job] else { return }
         switch request.work {
         case .map(let assignment):
             let leaves = assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
@@ -209,7 +209,10 @@ extension JobService {
                     share.fetchedBytes += report.fetchedByteCount
                 }
             }
-        case .reduce(let partition, let runs):
+        case .reduce(let partition, _):
+            guard await gatherMergedRuns(for: id, of: job, cluster) else { return }
+            let runs = job.runs(for: request.attempt.item)
+            request.work = .reduce(partition: partition, runs)
             let remote = runs.compactMap { ($0 as? RemoteRun)?.reference }
             await cluster.fetcher.prefetch(partition, of: remote, into: request.execution.ingest)
         case .merge: break
@@ -234,6 +237,7 @@ extension JobService {
             return attemptEnded(id, .failure(.cancelled))
         }
         let execution = request.execution
+        if case .reduce = request.work, await !gatherMergedRuns(for: id, of: job, cluster) { return }
         do throws(RemoteFailure) {
             let task = try await remoteTask(request, of: job)
             let output: Receipt
@@ -270,19 +274,26 @@ extension JobService {
         }
     }
 
+    func head(of job: ActiveJob, attempt number: UInt64) -> TaskHead {
+        TaskHead(
+            job: job.status.specCID,
+            spec: job.status.spec.encoded(),
+            attempt: number,
+            key: (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) },
+            engine: engineName(for: job.status.spec)
+        )
+    }
+
     private func remoteTask(
         _ request: AttemptRequest,
         of job: ActiveJob
     ) async throws(RemoteFailure) -> RemoteTask {
-        let head = TaskHead(
-            job: job.status.specCID,
-            spec: job.status.spec.encoded(),
-            attempt: request.attempt.id.number,
-            key: (0..<8).map { UInt8(truncatingIfNeeded: request.attempt.id.number >> (8 * $0)) },
-            engine: engineName(for: job.status.spec)
-        )
+        let head = head(of: job, attempt: request.attempt.id.number)
         switch request.work {
-        case .map(let assignment): return .map(MapTaskMessage(head: head, assignment: assignment))
+        case .map(let assignment):
+            return .map(
+                MapTaskMessage(head: head, assignment: assignment, isMergedLater: request.keepsRun)
+            )
         case .reduce(let partition, _):
             do throws(TaskFault) {
                 let runs = try await sharedRuns(for: request.attempt.item, of: job)
@@ -342,6 +353,18 @@ extension JobService {
                 return (TaskOutput(file: .part(part), counters: receipt.counters), true)
             }
             let lookahead = Int(receipt.lookaheadCount)
+            if request.keepsRun {
+                let run = RemoteRun(
+                    file,
+                    store: storage.store,
+                    exchange: cluster.exchange,
+                    ingest: execution.ingest,
+                    isKept: true
+                )
+                return (
+                    TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false
+                )
+            }
             let isCopied = job.copiedRunByteCount + file.byteCount <= ClusterLimits.smallShuffleByteCount
             guard isCopied else {
                 let run = RemoteRun(

@@ -63,6 +63,8 @@ public actor JobService {
     var isStopping = false
     var isTicking = false
     private var jobCount = 0
+    /// Merges asked of workers so far.
+    var mergeCount: UInt64 = 0
     private var nextWatcher = 0
     private var wakeTime: Duration?
     private var lastIDTime: Int64 = 0
