@@ -104,7 +104,8 @@ struct FunctionFiles: Sendable {
         case .file(let path):
             try FunctionSize.check(path)
             let cid = try await store.add(path)
-            names[cid] = path
+            // Messages show the path as it was typed, unless it is too long for a name.
+            names[cid] = path.utf8.count <= JobService.maxNameByteCount ? path : FileTree.baseName(path)
             return .file(cid)
         }
     }

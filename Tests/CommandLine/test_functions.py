@@ -59,7 +59,9 @@ class Functions(HomeCase):
         self.assertEqual(self.ctl("result", run.word).text, "b a\n")
         self.assertIn("no a", run.err)
         self.write("b.txt", b"a\na\na\nb\n")
-        self.assertIn("at most 2", self.ctl("run", "--map", "picky.js", "--skip-bad", "2", "b.txt", code=1).err)
+        failed = self.ctl("run", "--map", "picky.js", "--skip-bad", "2", "b.txt", code=1).err
+        self.assertIn("failed: map picky.js:1:", failed)
+        self.assertIn("b.txt at byte 4", failed)
 
     def test_an_endless_loop_is_stopped_by_the_limit_of_the_command_line(self):
         self.write("loop.js", b"function map(_, line, emit) { for (;;); }\n")
