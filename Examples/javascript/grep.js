@@ -2,10 +2,10 @@
 let pattern;
 
 export function setup(args) {
-    if (!args.pattern) throw new Error("give a pattern: --arg pattern=…");
-    pattern = new RegExp(args.pattern, args.flags ?? "");
+  if (!args.pattern) throw new Error("give a pattern: --arg pattern=…");
+  pattern = new RegExp(args.pattern, args.flags ?? "");
 }
 
 export function map(key, line, emit) {
-    if (pattern.test(line)) emit(key, line);
+  if (pattern.test(line)) emit(key, line);
 }

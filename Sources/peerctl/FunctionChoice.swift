@@ -20,7 +20,9 @@ enum FunctionChoice: Hashable, Sendable {
     ///
     /// - Returns: `nil` when neither is given.
     init?(_ call: Invocation, _ role: Role, _ builtIns: [String]) throws {
-        let (name, command) = (call.arguments.value(role.rawValue), call.arguments.value("\(role.rawValue)-cmd"))
+        let (name, command) = (
+            call.arguments.value(role.rawValue), call.arguments.value("\(role.rawValue)-cmd")
+        )
         switch (name, command) {
         case (nil, nil): return nil
         case (_?, _?):
@@ -43,7 +45,8 @@ enum FunctionChoice: Hashable, Sendable {
 
     private static func named(_ name: String, _ role: Role, _ builtIns: [String]) throws -> FunctionChoice {
         if builtIns.contains(name) { return .builtIn(name) }
-        if let path = try? ContentPath(parsing: name) { return .content(path) }  // no CID: a path of the file system
+        // No CID: a path of the file system.
+        if let path = try? ContentPath(parsing: name) { return .content(path) }
         // A word that is no file was meant to be a built-in; what looks like a path was meant to be one.
         let kind: FileTree.Kind
         do throws(NodeError) { kind = try FileTree.kind(name, follow: true) } catch {
@@ -51,7 +54,10 @@ enum FunctionChoice: Hashable, Sendable {
             throw error
         }
         guard kind == .file else {
-            throw NodeError(.file, "--\(role.rawValue): \(name) is not a regular file; a function is one file")
+            throw NodeError(
+                .file,
+                "--\(role.rawValue): \(name) is not a regular file; a function is one file"
+            )
         }
         return .file(path: name)
     }

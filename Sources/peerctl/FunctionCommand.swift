@@ -8,7 +8,8 @@ enum FunctionCommand {
         name: "function check",
         summary: "load a function and say what it can do, or what is wrong with it",
         operands: "FILE",
-        details: "FILE is a JavaScript or WebAssembly file, or the CID of one. It is loaded in the sandbox and not called.",
+        details:
+            "FILE is a JavaScript or WebAssembly file, or the CID of one. It is loaded in the sandbox and not called.",
         example: "peerctl function check wc.js",
         operandCount: 1...1
     ) { call in
@@ -28,7 +29,9 @@ enum FunctionCommand {
     }
 
     private static func show(_ description: FunctionDescription, _ name: String, _ call: Invocation) {
-        let roles = FunctionDescription.Role.allCases.filter { description.roles.contains($0) }.map(\.rawValue)
+        let roles = FunctionDescription.Role.allCases.filter { description.roles.contains($0) }.map(
+            \.rawValue
+        )
         if call.wantsJSON {
             return call.print([
                 "function": .string(name), "engine": .string(description.engine.rawValue),
@@ -37,7 +40,10 @@ enum FunctionCommand {
             ])
         }
         if call.isQuiet { return }
-        var rows = [["function", name], ["engine", description.engine.rawValue], ["can", roles.joined(separator: ", ")]]
+        var rows = [
+            ["function", name], ["engine", description.engine.rawValue],
+            ["can", roles.joined(separator: ", ")],
+        ]
         if description.roles.contains(.map) {
             let text =
                 description.usesPosition

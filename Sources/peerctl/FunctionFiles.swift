@@ -122,7 +122,11 @@ struct FunctionFiles: Sendable {
         case .command(let line):
             FunctionDefaults(map: map, try await store.check(.command(line), name: ""), reduce: reduce)
         case .file(let cid):
-            FunctionDefaults(map: map, try await store.check(.file(cid), name: names[cid] ?? ""), reduce: reduce)
+            FunctionDefaults(
+                map: map,
+                try await store.check(.file(cid), name: names[cid] ?? ""),
+                reduce: reduce
+            )
         }
     }
 }

@@ -54,10 +54,13 @@ struct JobTemplate: Sendable {
     /// The job with its functions and inputs.
     ///
     /// - Parameters:
-    ///   - functions: what the choices came to.
+    ///   - map: what the user's choice came to.
+    ///   - combine: likewise, or what goes with the reduce.
+    ///   - reduce: likewise, or what goes with the map.
     ///   - format: how the map wants its records, unless the user said otherwise.
     ///   - files: what is shipped with commands.
     ///   - inputs: what to read.
+    /// - Returns: the specification.
     func spec(
         map: FunctionReference,
         combine: FunctionReference?,

@@ -58,7 +58,9 @@ struct LocalTrial: Sendable {
     /// - Returns: whether the job succeeded; if not, why was said.
     private func show(_ outcome: FunctionTrial.Outcome, _ phase: JobPhase) -> Bool {
         // The map runs again before the reduce; what it says is known.
-        for entry in outcome.log where (entry.phase == .map) == (phase == .map) { call.streams.note(entry.line) }
+        for entry in outcome.log where (entry.phase == .map) == (phase == .map) {
+            call.streams.note(entry.line)
+        }
         for pair in outcome.pairs { show(pair, phase) }
         if phase == .map { for note in outcome.status.notes { call.streams.note("note: \(note)") } }
         guard let failure = outcome.status.failure else { return true }
@@ -81,7 +83,9 @@ struct LocalTrial: Sendable {
 
     private func showCounters(_ status: JobStatus) {
         if call.isQuiet { return }
-        var rows = JobText.counters(status.counters).filter { ["inputRecords", "mapOutputPairs", "badRecords"].contains($0[0]) }
+        var rows = JobText.counters(status.counters).filter {
+            ["inputRecords", "mapOutputPairs", "badRecords"].contains($0[0])
+        }
         rows += JobText.userCounters(status.counters)
         for row in Table.aligned(rows) { call.streams.note(row) }
     }

@@ -30,7 +30,10 @@ struct RecordHead: Sendable {
         if !isFull { bytes += piece }
         guard bytes.count <= LocalTrial.maxInputByteCount else {
             let limit = ByteSize.format(UInt64(LocalTrial.maxInputByteCount))
-            throw NodeError(.tooMuch, "the first records of \(name) have over \(limit); try fewer with --limit")
+            throw NodeError(
+                .tooMuch,
+                "the first records of \(name) have over \(limit); try fewer with --limit"
+            )
         }
     }
 

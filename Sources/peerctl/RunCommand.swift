@@ -13,7 +13,12 @@ enum RunCommand {
             "what to do with records: \(BuiltInEngine.mapNames.joined(separator: " ")), or a file"
         ),
         .value("combine", nil, "F", "merges pairs early (default: as the reduce allows; `none`: nothing)"),
-        .value("reduce", nil, "F", "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " ")), a file"),
+        .value(
+            "reduce",
+            nil,
+            "F",
+            "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " ")), a file"
+        ),
         .value("map-cmd", nil, "CMD", "a command as map: Hadoop Streaming's contract"),
         .value("combine-cmd", nil, "CMD", "a command as combine"),
         .value("reduce-cmd", nil, "CMD", "a command as reduce"),

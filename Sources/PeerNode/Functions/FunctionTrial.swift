@@ -59,7 +59,9 @@ package final class FunctionTrial: Sendable {
     /// Loads a function and says what it can do.
     ///
     /// - Throws: `NodeError`, as `NodeService.checkFunction`.
-    package func describe(_ source: FunctionSource, name: String) async throws(NodeError) -> FunctionDescription {
+    package func describe(_ source: FunctionSource, name: String) async throws(NodeError)
+        -> FunctionDescription
+    {
         try await service.library.describe(source, name: name)
     }
 
@@ -98,7 +100,8 @@ package final class FunctionTrial: Sendable {
     }
 
     private func pairs(_ result: CID) throws -> [(key: [UInt8], value: [UInt8]?)] {
-        guard case .directory(let entries) = try UnixFSNode.read(result, in: store), let part = entries.first else {
+        guard case .directory(let entries) = try UnixFSNode.read(result, in: store), let part = entries.first
+        else {
             throw NodeError(.internal, "the result \(result) is no directory")
         }
         var bytes: [UInt8] = []
