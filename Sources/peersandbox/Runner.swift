@@ -27,7 +27,8 @@ extension EngineKind {
     /// What runs functions of this kind; `nil`: nothing here does.
     var runner: (any Runner.Type)? {
         switch self {
-        case .javaScript, .webAssembly, .command: nil
+        case .javaScript: JavaScriptRunner.self
+        case .webAssembly, .command: nil
         case .probe: ProbeRunner.self
         }
     }
