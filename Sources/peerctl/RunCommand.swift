@@ -14,7 +14,7 @@ enum RunCommand {
             "F",
             "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " "))"
         ),
-        .value("reduces", "R", "N", "parts of the result (default 1; 65536 at most, above 32768 not yet)"),
+        .value("reduces", "R", "N", "parts of the result (default 1; 65536 at most)"),
         .value("format", nil, "FORMAT", "records: lines, crlf, words or kv (default: as the map wants)"),
         .value("output-format", nil, "FORMAT", "text (default) or kv"),
         .value("arg", nil, "K=V", "an argument of the functions, such as pattern=^a"),

@@ -61,6 +61,9 @@ enum StatusCommand {
             let reason = bootstrap.lastFailure.isEmpty ? "dialing" : bootstrap.lastFailure
             rows.append(["bootstrap", "\(bootstrap.address): \(reason) (\(bootstrap.failureCount) attempts)"])
         }
+        if let warning = status.sandbox.warning(allowsUnconfined: status.allowsUnconfined) {
+            rows.append(["sandbox", warning])
+        }
         for wait in status.waits { rows.append(["waiting for", wait]) }
         for job in status.activeJobs { rows.append(["  \(job.id)", JobText.progress(job)]) }
         for row in Table.aligned(rows) { call.streams.line(row) }

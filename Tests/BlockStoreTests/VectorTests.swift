@@ -44,11 +44,6 @@ struct Vector: CustomTestStringConvertible, @unchecked Sendable {
 private let generated = ["utf8", "hex", "repeat", "xorshift64", "chacha20", "go-math-rand"]
 private let files = Vector.of(nil).filter { generated.contains($0.kind) }
 private let trees = Vector.of(nil).filter { ["tree", "numbered-files", "chacha20-names"].contains($0.kind) }
-/// Directories that IPFS shards (HAMT), which this node refuses to make so far.
-private let shardedTrees = [
-    "2000-files-v0-sharded", "2000-files-v1-sharded", "dir-over-threshold-v0-links",
-    "dir-4097x28-over-threshold-ours", "20000-files-ours",
-]
 /// `PEERNODE_LARGE_VECTORS=1` adds the inputs that the list calls large.
 private let runsLargeVectors = ProcessInfo.processInfo.environment["PEERNODE_LARGE_VECTORS"] != nil
 /// Inputs up to this many bytes are also stored and read back; longer ones are only hashed.
@@ -60,7 +55,6 @@ private let storedByteCount = 64 << 20
         #expect(files.count == 64)
         #expect(files.filter(\.isLarge).map(\.name) == ["zeros-174x174-chunks-plus-1-7.9GB"])
         #expect(trees.count == 23)
-        #expect(Set(shardedTrees).isSubset(of: trees.map(\.name)))
         let tested = [
             "symlink", "cid", "block", "dag-cbor", "refuse-cid", "refuse-dag-pb", "refuse-dag-cbor",
             "refuse-car", "car",
@@ -112,15 +106,9 @@ private let storedByteCount = 64 << 20
         #expect(try builder.finish().cid.description == vector.cid)
     }
 
-    @Test(arguments: trees.filter { !shardedTrees.contains($0.name) })
+    @Test(arguments: trees)
     func directoryHasTheCIDThatIPFSGives(_ vector: Vector) throws {
         #expect(try tree(vector, .discarding()).cid.description == vector.cid)
-    }
-
-    @Test(arguments: trees.filter { shardedTrees.contains($0.name) })
-    func directoryThatNeedsShardsIsRefused(_ vector: Vector) {
-        let refused = #expect(throws: BlockStoreError.self) { try tree(vector, .discarding()) }
-        #expect(refused?.code == .unsupported)
     }
 
     @Test(arguments: Vector.of("symlink"))

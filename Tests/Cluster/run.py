@@ -64,6 +64,14 @@ def text(name, byte_count, words=5_000):
 
 
 # ---------------------------------------------------------------- nodes
+def swarm_key():
+    """The key of the private network that all nodes are in: it lets them use each other's slots."""
+    path = SCRATCH / "swarm.key"
+    if not path.exists():
+        path.write_text(f"/key/swarm/psk/1.0.0/\n/base16/\n{random.Random(SEED).randbytes(32).hex()}\n")
+    return path
+
+
 class Home:
     """A home folder and the peerctl that works on it: embedded, or through a daemon when one runs."""
 
@@ -97,7 +105,7 @@ class Home:
 class Node(Home):
     def __init__(self, name, *flags, listen="/ip4/127.0.0.1/tcp/0", prefix=()):
         super().__init__(name)
-        command = [*prefix, BIN / "peernode", "--home", self.path, "--listen", listen, *flags]
+        command = [*prefix, BIN / "peernode", "--home", self.path, "--listen", listen, "--swarm-key", swarm_key(), *flags]
         self.log = open(SCRATCH / f"{name}.log", "ab")
         self.process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = None

@@ -20,7 +20,7 @@ class Usage(HomeCase):
 
     def verbs(self):
         help = self.ctl("--help").text
-        return re.findall(r"^  ((?:block|dag|pin|repo) \w+|[a-z]+)  ", help, re.M)
+        return re.findall(r"^  ((?:block|dag|pin|policy|repo) \w+|[a-z]+)  ", help, re.M)
 
     def test_help_is_as_documented(self):
         self.golden("peerctl.txt", self.ctl("--help").text)
@@ -58,6 +58,17 @@ class Usage(HomeCase):
             (["cat", "-o", "x", "zz"], "peerctl: "),
             (["cid", "--nope"], "--nope"),
             (["--timeout", "x", "jobs"], "such as 30s"),
+            (["policy"], "needs one of: show, allow, deny, reset"),
+            (["policy", "allow"], "usage: peerctl policy allow"),
+            (["policy", "allow", "me"], "nor `network` or `others`"),
+            (["policy", "allow", "--engine", "javscript", "others"], "did you mean javascript?"),
+            (["policy", "allow", "--slots", "0", "others"], "1 to 1024"),
+            (["policy", "allow", "--limit", "memory", "others"], "NAME=VALUE"),
+            (["policy", "allow", "--limit", "memroy=1", "others"], "did you mean memory?"),
+            (["policy", "allow", "--limit", "memory=0", "others"], "such as 512M"),
+            (["policy", "allow", "--limit", "cpu=soon", "others"], "such as 30s"),
+            (["policy", "allow", "--commands", "network"], "named peers only"),
+            (["policy", "deny", "self"], "`self` is you"),
             (["run", file], "--map"),
             (["run", "--map", "wc"], "usage: peerctl run"),
             (["run", "--map", "wcc", file], "did you mean wc?"),

@@ -21,6 +21,30 @@ struct IndependenceTests {
         }
     }
 
+    @Test(
+        "What may be merged in any order gives the same parts when it is",
+        arguments: Equivalence.all,
+        [1, 1 << 30]
+    )
+    func scatteredMerges(_ equivalence: Equivalence, memoryByteCount: Int) throws {
+        var generator = TextGenerator(seed: 12)
+        let files = (0..<4).map { ("f\($0)", generator.text(byteCount: 900, isBinary: true)) }
+        var job = LocalJob(try equivalence.spec(reduceCount: 4))
+        try #require(
+            BuiltInEngine.mergesInAnyOrder(job.spec) == (job.spec.combine != nil),
+            "every built-in combine"
+        )
+        guard BuiltInEngine.mergesInAnyOrder(job.spec) else { return }
+        job.spec.recordByteLimit = 2000
+        let expected = try job.run(files).parts
+        job.memoryByteCount = memoryByteCount
+        job.mergesScattered = true
+        for count in [2, 3, 100] {
+            job.mergeCount = count
+            #expect(try job.run(files).parts == expected, "\(count) runs a merge")
+        }
+    }
+
     @Test("Pairs of a kv result come back through kv records", arguments: [1, 4])
     func kvRoundTrip(_ reduceCount: Int) throws {
         var generator = TextGenerator(seed: 5)

@@ -5,6 +5,7 @@
 
 FOLDER holds mapreduce_pb2.py; CID is a raw block of N bytes of text that the node stores. Calls hello, have, gossip,
 cancel, job status, a call that no version knows, bytes that are no message, and a map task whose receipt is checked.
+With --stranger: the node allows us nothing, and says so.
 """
 from __future__ import annotations
 
@@ -73,15 +74,32 @@ def check(name: str, holds: bool, detail) -> None:
         sys.exit(1)
 
 
-def map_task(caller: Caller, master: bytes, engine: str, cid: bytes, size: int) -> None:
-    pb = caller.pb
+def task_head(pb, engine: str, cid: bytes):
+    """A word count of the block, as the head of its first task."""
     spec = dag_cbor({
         "type": "mapreduce-job", "version": 1, "map": "wc", "combine": "sum", "reduce": "sum", "reduces": 4,
         "format": "words", "output": "text", "args": {}, "inputs": [{"name": "text", "root": cid}],
         "recordLimit": 1 << 24, "skipLong": False,
     })
     job = b"\x01\x71\x12\x20" + hashlib.sha256(spec).digest()
-    head = pb.TaskHead(job=job, spec=spec, attempt=7, key=b"from python", engine=engine)
+    return pb.TaskHead(job=job, spec=spec, attempt=7, key=b"from python", engine=engine)
+
+
+def stranger(caller: Caller, cid: bytes, size: int) -> None:
+    pb = caller.pb
+    hello = caller.call(hello=pb.Hello(version=1, agent="python/1")).hello
+    check("a stranger is offered no slots", hello.slots == 0 and len(hello.engines) > 0, hello)
+    segment = pb.Segment(file_name="text", leaves=[pb.Leaf(cid=cid, byte_count=size)], reaches_end=True)
+    task = pb.MapTask(head=task_head(pb, hello.engines[0], cid), segments=[segment])
+    refused = caller.call(map=task)
+    check("a stranger's task is not allowed, and the answer says why",
+          refused.failure.code == pb.Failure.NOT_ALLOWED and "strangers" in refused.failure.message, refused)
+
+
+def map_task(caller: Caller, master: bytes, engine: str, cid: bytes, size: int) -> None:
+    pb = caller.pb
+    head = task_head(pb, engine, cid)
+    job, spec = head.job, head.spec
     segment = pb.Segment(file_name="text", leaves=[pb.Leaf(cid=cid, byte_count=size)], reaches_end=True)
     answers = caller.raw(pb.Request(map=pb.MapTask(head=head, segments=[segment])).SerializeToString())
     last = answers[-1]
@@ -116,6 +134,7 @@ def main() -> int:
     ap.add_argument("--cid", required=True)
     ap.add_argument("--size", type=int, required=True)
     ap.add_argument("--port", type=int, default=14301)
+    ap.add_argument("--stranger", action="store_true")
     a = ap.parse_args()
     exit_on_sigterm()
     sys.path.insert(0, a.classes)
@@ -125,6 +144,9 @@ def main() -> int:
     missing = wire.cid_v1_raw(b"not stored anywhere")
     with GoPeer(a.port, f"mapreduce-{a.port}") as go:
         caller = Caller(go, go.connect(a.address), pb)
+        if a.stranger:
+            stranger(caller, cid, a.size)
+            return 0
         hello = caller.call(hello=pb.Hello(version=1, agent="python/1"))
         check("hello", hello.hello.version == 1 and hello.hello.agent.startswith("peernode/")
               and hello.hello.slots > 0, hello)

@@ -371,7 +371,11 @@ def mapreduce_from_python():
     node = Node("mapreduce")
     text = b"the quick brown fox jumps over the lazy dog\n" * 1000
     cid = node.put(text)
-    out = script("mapreduce_call.py", node.address, "--classes", classes, "--cid", cid, "--size", len(text), timeout=120)
+    words = [node.address, "--classes", classes, "--cid", cid, "--size", len(text)]
+    out = script("mapreduce_call.py", *words, "--stranger", timeout=120)
+    assert out.count("ok  ") == 2, out
+    node.ctl("policy", "allow", "others", "--engine", "builtin")
+    out = script("mapreduce_call.py", *words, timeout=120)
     assert out.count("ok  ") == 13, out
     node.stop()
 

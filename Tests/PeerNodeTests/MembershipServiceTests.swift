@@ -210,7 +210,7 @@ private struct ClusterNode: Sendable {
             ),
             host: host,
             addresses: { [.plain] },
-            hello: { worker.hello() },
+            hello: { worker.hello(to: $0) },
             onEvent: { _ in event.yield() }
         )
         service = MapReduceService(host: host, store: MemoryBlockStore(), worker: worker, gossip: membership)

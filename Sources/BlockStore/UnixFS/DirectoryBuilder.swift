@@ -2,15 +2,14 @@ import Multiformats
 
 /// Makes UnixFS directories and symlinks.
 public enum DirectoryBuilder {
-    /// Puts a directory.
+    /// Puts a directory, in shards when it is too large for one block.
     ///
     /// - Parameters:
     ///   - entries: names and what they lead to, in any order; names are unique.
     ///   - ingest: where the block is put.
-    ///   - settings: the CID version, and the size above which a directory would be sharded.
+    ///   - settings: the CID version, and the size above which a directory is sharded.
     /// - Returns: the directory.
-    /// - Throws: `.badPath` for a name that is not allowed or occurs twice; `.unsupported` when the directory is so
-    ///   large that it would have to be sharded.
+    /// - Throws: `.badPath` for a name that is not allowed or occurs twice.
     public static func directory(
         _ entries: [(name: [UInt8], node: ImportedNode)],
         into ingest: Ingest,
@@ -30,7 +29,9 @@ public enum DirectoryBuilder {
             DagPBNode.Link(cid: $0.node.cid, name: $0.name, totalByteCount: $0.node.totalByteCount)
         }
         let node = DagPBNode(links: links, data: UnixFSData(kind: .directory).encoded())
-        try checkSize(node, settings)
+        if needsShards(node, settings) {
+            return try ShardBuilder(ingest: ingest, settings: settings).root(sorted)
+        }
         let (cid, byteCount) = try ingest.put(node, settings)
         let total = sorted.reduce(byteCount) { $0 + $1.node.totalByteCount }
         return ImportedNode(cid: cid, fileByteCount: 0, totalByteCount: total)
@@ -47,17 +48,12 @@ public enum DirectoryBuilder {
         return ImportedNode(cid: cid, fileByteCount: 0, totalByteCount: byteCount)
     }
 
-    private static func checkSize(_ node: DagPBNode, _ settings: ImportSettings) throws(BlockStoreError) {
+    private static func needsShards(_ node: DagPBNode, _ settings: ImportSettings) -> Bool {
         let estimate =
             switch settings.directoryEstimate {
             case .links: node.links.reduce(0) { $0 + ($1.name?.count ?? 0) + $1.cid.bytes.count }
             case .block: node.encoded().count
             }
-        guard estimate <= settings.directoryByteLimit else {
-            throw BlockStoreError(
-                .unsupported,
-                "a directory of \(node.links.count) entries needs sharding, which is not supported; use subdirectories"
-            )
-        }
+        return estimate > settings.directoryByteLimit
     }
 }

@@ -45,7 +45,7 @@ public struct TreeWriter {
         case .symlink(let target):
             let made = target.withCString { target in name.withCString { symlinkat(target, directory, $0) } }
             guard made == 0 else { throw failure("make", shown, errno) }
-        case .directory:
+        case .directory, .shard:
             guard depth < Self.maxDepth else {
                 throw BlockStoreError(.badPath, "\(shown) is nested too deeply")
             }

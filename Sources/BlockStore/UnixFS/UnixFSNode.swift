@@ -4,6 +4,8 @@ public import Multiformats
 public enum UnixFSNode: Sendable {
     case file(FileNode)
     case directory([DirectoryEntry])
+    /// The root or an inner node of a directory that is too large for one block.
+    case shard(DirectoryShard)
     /// The target, as it was written.
     case symlink([UInt8])
 
@@ -31,7 +33,7 @@ public enum UnixFSNode: Sendable {
 
     /// Reads the node of a CID.
     ///
-    /// - Throws: `.notFound`, `.corrupt`, `.badNode`; `.unsupported` for sharded directories.
+    /// - Throws: `.notFound`, `.corrupt`, `.badNode`; `.unsupported` for metadata nodes.
     public static func read(_ cid: CID, in store: any BlockStore) throws(BlockStoreError) -> UnixFSNode {
         if cid.codec == .raw {
             guard let count = try store.byteCount(of: cid) else { throw .notFound(cid) }
@@ -52,16 +54,11 @@ public enum UnixFSNode: Sendable {
         case .directory:
             self = .directory(
                 try node.links.map { (link) throws(BlockStoreError) in
-                    try DirectoryEntry(link, of: cid)
+                    try DirectoryEntry(name: link.name ?? [], link, of: cid)
                 }
             )
         case .symlink: self = .symlink(message.data ?? [])
-        case .hamtShard:
-            throw BlockStoreError(
-                .unsupported,
-                "\(cid) is a sharded directory, which this version cannot read",
-                cid: cid
-            )
+        case .hamtShard: self = .shard(try DirectoryShard(cid, node, message))
         case .metadata:
             throw BlockStoreError(
                 .unsupported,
@@ -114,8 +111,8 @@ extension UnixFSNode.FileNode {
 }
 
 extension UnixFSNode.DirectoryEntry {
-    fileprivate init(_ link: DagPBNode.Link, of directory: CID) throws(BlockStoreError) {
-        guard let name = link.name, EntryName.isAllowed(name) else {
+    init(name: [UInt8], _ link: DagPBNode.Link, of directory: CID) throws(BlockStoreError) {
+        guard EntryName.isAllowed(name) else {
             throw .badNode(directory, "an entry has a name that is not allowed")
         }
         self.init(name: name, cid: link.cid, totalByteCount: link.totalByteCount ?? 0)

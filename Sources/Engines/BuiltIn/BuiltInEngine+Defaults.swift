@@ -39,6 +39,13 @@ extension BuiltInEngine {
         return FoldKind(name: reduce)?.isCombine == true ? reduce : nil
     }
 
+    /// Whether runs that are not neighbours in input order may be merged, in any order: the values of a key are combined
+    /// into one that does not depend on it.
+    public static func mergesInAnyOrder(_ spec: JobSpec) -> Bool {
+        guard case .builtIn(let name)? = spec.combine else { return false }
+        return FoldKind(name: name)?.isCombine ?? false
+    }
+
     /// Whether the output of the map depends on the name of the file or the offset of the leaf in it.
     ///
     /// If not, a remembered output of the same leaves serves at any place of any file.

@@ -8,6 +8,7 @@ final class RunMerge {
     private static let entryByteCount = 40
 
     private let plan: BuiltInPlan
+    private let combine: Combine
     private let spills: any SpillSpace
     private let limits: AttemptLimits
     private let indexes: RunIndexCache
@@ -18,15 +19,27 @@ final class RunMerge {
     /// Pairs that were read, when they were added up in a table.
     private(set) var countedPairs: UInt64?
 
-    init(_ plan: BuiltInPlan, spills: any SpillSpace, limits: AttemptLimits, indexes: RunIndexCache) {
+    init(
+        _ plan: BuiltInPlan,
+        combine: Combine,
+        spills: any SpillSpace,
+        limits: AttemptLimits,
+        indexes: RunIndexCache
+    ) {
         self.indexes = indexes
         self.plan = plan
+        self.combine = combine
         self.spills = spills
         self.limits = limits
     }
 
     /// Merges and combines all partitions of `runs` into one run.
-    func write(_ runs: [any RunBytes], to writer: RunFileWriter) throws(TaskFault) {
+    ///
+    /// With `counts`, a table, counts are added up in it instead, as long as it fits in memory.
+    func write(_ runs: [any RunBytes], to writer: RunFileWriter, counts: WordCounts?) throws(TaskFault) {
+        if let counts, plan.countsKeys, runs.count > 1, try addUp(runs, partition: nil, in: counts) {
+            return try counts.drain(to: writer)
+        }
         let readers = try narrow(runs, partition: nil)
         try write(readers, partition: nil, to: writer)
     }
@@ -43,51 +56,62 @@ final class RunMerge {
         if let counts, plan.addsCountsUp, runs.count > 1, try addUp(runs, partition: partition, in: counts) {
             return try counts.drain(into: fold)
         }
+        try reduce(runs, partition: partition, into: fold)
+    }
+
+    /// Merges partition `partition` of `runs` into `fold`.
+    func reduce(_ runs: [any RunBytes], partition: Int, into fold: some PairFold) throws(TaskFault) {
         readByteCount = 0
         let readers = try narrow(runs, partition: partition)
         try merge(readers, partition: partition, into: fold)
     }
 
-    /// Adds up the counts of all runs in a table.
+    /// Adds up the counts of all runs in a table, of one partition or of all.
     ///
     /// - Returns: `false` when the table is over the memory limit; the runs must be merged then.
-    private func addUp(_ runs: [any RunBytes], partition: Int, in counts: WordCounts) throws(TaskFault)
+    private func addUp(_ runs: [any RunBytes], partition: Int?, in counts: WordCounts) throws(TaskFault)
         -> Bool
     {
         counts.removeAll()
         var pairCount: UInt64 = 0
         for (number, run) in runs.enumerated() {
-            if limits.isCancelled() { throw .cancelled }
             let reader = try open(run, number)
-            guard let entry = reader.index.entry(for: partition) else { continue }
             note([reader], partition)
-            pairCount += entry.pairCount
-            let cursor = PartitionCursor(reader, entry, bufferByteCount: RunMerge.maxBufferByteCount)
-            var untilCheck = 4096
-            while try cursor.advance() {
-                guard let value = cursor.valueBytes, let number = DecimalText.short(value),
-                    counts.add(number: number, to: cursor.keyBytes)
-                else {
-                    throw .malformedMapOutput(
-                        runIndex: number,
-                        reason: "a count that is no number, or too large"
-                    )
-                }
-                untilCheck -= 1
-                if untilCheck == 0 {
-                    if counts.byteCount > limits.memoryByteCount { return giveUp(counts) }
-                    untilCheck = 4096
-                }
+            let entries =
+                partition.map { reader.index.entry(for: $0).map { [$0] } ?? [] } ?? reader.index.entries
+            for entry in entries {
+                pairCount += entry.pairCount
+                guard try addUp(entry, of: reader, in: counts) else { return false }
             }
-            if counts.byteCount > limits.memoryByteCount { return giveUp(counts) }
         }
         countedPairs = pairCount
         return true
     }
 
-    private func giveUp(_ counts: WordCounts) -> Bool {
-        counts.removeAll()
-        return false
+    private func addUp(_ entry: RunIndex.Entry, of reader: RunFileReader, in counts: WordCounts)
+        throws(TaskFault) -> Bool
+    {
+        let cursor = PartitionCursor(reader, entry, bufferByteCount: RunMerge.maxBufferByteCount)
+        var untilCheck = 0
+        while try cursor.advance() {
+            guard let value = cursor.valueBytes, let number = DecimalText.short(value),
+                counts.add(number: number, to: cursor.keyBytes)
+            else {
+                throw .malformedMapOutput(
+                    runIndex: reader.number,
+                    reason: "a count that is no number, or too large"
+                )
+            }
+            untilCheck -= 1
+            guard untilCheck < 0 else { continue }
+            if limits.isCancelled() { throw .cancelled }
+            if counts.byteCount > limits.memoryByteCount {
+                counts.removeAll()
+                return false
+            }
+            untilCheck = 4096
+        }
+        return true
     }
 
     /// Merges neighbours until few enough runs are left to be merged at once.
@@ -148,18 +172,28 @@ final class RunMerge {
     private func write(_ readers: [RunFileReader], partition: Int?, to writer: RunFileWriter)
         throws(TaskFault)
     {
-        let kind = plan.combine ?? .identity
         let partitions =
             partition.map { [$0] } ?? Set(readers.flatMap { $0.index.entries.map(\.partition) }).sorted()
+        if let combined = try combine.begin(into: writer) {
+            for partition in partitions { try merge(readers, partition: partition, into: combined) }
+            return try combined.finish()
+        }
         for partition in partitions {
             writer.begin(partition: partition)
-            let fold = Fold(kind, isReduce: false, output: writer, memoryByteCount: limits.memoryByteCount)
+            let fold = Fold(
+                combine.kind,
+                isReduce: false,
+                output: writer,
+                memoryByteCount: limits.memoryByteCount
+            )
             try merge(readers, partition: partition, into: fold)
             try fold.finish()
         }
     }
 
-    private func merge(_ readers: [RunFileReader], partition: Int, into fold: Fold) throws(TaskFault) {
+    private func merge(_ readers: [RunFileReader], partition: Int, into fold: some PairFold)
+        throws(TaskFault)
+    {
         let share = limits.memoryByteCount / 2 / max(1, readers.count)
         let bufferByteCount = min(RunMerge.maxBufferByteCount, share)
         var cursors: [PartitionCursor] = []

@@ -55,7 +55,7 @@ final class WordCounts: PairStore {
         defer { digits.deallocate() }
         try table.forEachSorted(partitionCount: partitionCount, begin: { run.begin(partition: $0) }) {
             (key, slot) throws(TaskFault) in
-            let count = DecimalText.write(Int(slot.pointee.payload), to: digits)
+            let count = DecimalText.write(Int(bitPattern: UInt(slot.pointee.payload)), to: digits)
             try run.append(key: key, value: UnsafeRawBufferPointer(start: digits, count: count))
         }
         table.removeAll()

@@ -65,7 +65,7 @@ package final class FunctionProcess {
         isCancelled: @escaping () -> Bool = { false }
     ) throws(FunctionFault) {
         let path = if let executable { executable } else { try HelperExecutable.path() }
-        helper = try HelperProcess(path, arguments: ["\(engine.rawValue)"])
+        helper = try HelperProcess(path, for: engine)
         self.isCancelled = isCancelled
         meter = AttemptMeter(FunctionLimits(), of: helper)
     }

@@ -43,16 +43,20 @@ struct CoordinatedJob: Sendable {
     var retries: [Retry] = []
     var runningCount = 0
     var failureCounts: [WorkerID: Int] = [:]
+    /// Workers that do not run this job, whatever happens.
+    var refusals: Set<WorkerID> = []
     /// When an attempt was last given out, as a sequence number; the job served longest ago goes first.
     var lastTurn: UInt64 = 0
     var isFinishing = false
     let hasDeterministicFunctions: Bool
+    let engine: String?
 
     /// The first stage with something left to do; `nil`: all is done.
     var currentStage: Int? { stages.firstIndex { $0.openCount > 0 } }
 
     init(_ shape: JobShape) {
         hasDeterministicFunctions = shape.hasDeterministicFunctions
+        engine = shape.engine
         stages = shape.stages.map { stage in
             Stage(
                 items: stage.items.map {

@@ -15,6 +15,8 @@ package struct JobCoordinator: Sendable {
 
     struct Worker: Sendable {
         var slots: Int
+        /// Engines that it runs, as tasks name them; `nil`: all.
+        var engines: Set<String>?
         var load = 0
         var capacity: Int { slots * CoordinatorLimits.attemptsPerSlot }
     }
@@ -56,10 +58,16 @@ package struct JobCoordinator: Sendable {
         return end(job, .cancelled) + assign(now: now)
     }
 
-    /// A worker joined, or changed its number of slots.
-    package mutating func workerJoined(_ worker: WorkerID, slots: Int, now: Duration) -> [Action] {
+    /// A worker joined, or changed its number of slots or its engines (`nil`: it runs all).
+    package mutating func workerJoined(
+        _ worker: WorkerID,
+        slots: Int,
+        engines: Set<String>? = nil,
+        now: Duration
+    ) -> [Action] {
         precondition(slots >= 0, "a worker has no fewer than 0 slots")
         workers[worker, default: Worker(slots: slots)].slots = slots
+        workers[worker]?.engines = engines
         updateRoom(of: worker)
         return assign(now: now)
     }
@@ -134,6 +142,28 @@ package struct JobCoordinator: Sendable {
             } else {
                 actions = fail(attempt, fault, randomness: randomness, now: now)
             }
+        }
+        return actions + assign(now: now)
+    }
+
+    /// An attempt ended without a verdict, for no fault of its worker's: its item is given out again.
+    package mutating func attemptReturned(_ id: AttemptID, now: Duration) -> [Action] {
+        guard let attempt = release(id) else { return [] }
+        if jobs[attempt.job]?[attempt.item].state == .running { requeue(attempt) }
+        return assign(now: now)
+    }
+
+    /// The worker of an attempt refuses the job: it gets no more of it, and the item goes to another.
+    ///
+    /// That is no failure of anybody. When every worker has refused, the job fails.
+    package mutating func attemptRefused(_ id: AttemptID, now: Duration) -> [Action] {
+        guard let attempt = release(id) else { return [] }
+        guard jobs[attempt.job] != nil else { return assign(now: now) }
+        requeue(attempt)
+        jobs[attempt.job]?.refusals.insert(attempt.worker)
+        var actions: [Action] = []
+        if let job = jobs[attempt.job], workers.keys.allSatisfy({ !isAble($0, for: job) }) {
+            actions = end(attempt.job, .failed(attempt, reason: .refusedByAll))
         }
         return actions + assign(now: now)
     }
@@ -221,8 +251,12 @@ extension JobCoordinator {
         let isHopeless =
             switch fault.scope(hasDeterministicFunctions: job.hasDeterministicFunctions) {
             case .input: true
-            case .worker: !workers.keys.contains { !retry.triedBy.contains($0) && !job.isExcluded($0) }
+            case .worker:
+                !workers.keys.contains {
+                    !retry.triedBy.contains($0) && !job.isExcluded($0) && isAble($0, for: job)
+                }
             case .attempt: false
+            case .function: failureCount >= CoordinatorLimits.maxFunctionAttempts
             }
         let othersRun = !job[attempt.item].running.isEmpty
         if !othersRun { job[attempt.item].state = .waiting }
@@ -352,8 +386,10 @@ extension JobCoordinator {
         now: Duration
     ) -> WorkItem? {
         guard let stage = jobs[number]?.currentStage, mayWork(worker, on: number) else { return nil }
-        if let only = jobs[number]?.stages[stage].onlyWorker, only != worker, workers[only] != nil {
-            return nil
+        if let only = jobs[number]?.stages[stage].onlyWorker, let state = workers[only] {
+            guard only == worker else { return nil }
+            // What waits may still be opened to others, and is not put in line here before.
+            if stage > 0, workers.count > 1, (jobs[number]?.runningCount ?? 0) >= state.slots { return nil }
         }
         if let item = takeRetry(of: number, stage: stage, for: worker, now: now) { return item }
         if onlyLocal, jobs[number]?.stages[stage].queue.knowsHolders != true { return nil }
@@ -386,8 +422,16 @@ extension JobCoordinator {
 
     /// Too many failures exclude a worker, unless that would leave nobody.
     private func mayWork(_ worker: WorkerID, on number: JobNumber) -> Bool {
-        guard let job = jobs[number] else { return false }
-        return !job.isExcluded(worker) || workers.keys.allSatisfy(job.isExcluded)
+        guard let job = jobs[number], isAble(worker, for: job) else { return false }
+        return !job.isExcluded(worker)
+            || workers.keys.allSatisfy { job.isExcluded($0) || !isAble($0, for: job) }
+    }
+
+    /// A worker has the job's engine and has not refused it.
+    private func isAble(_ worker: WorkerID, for job: CoordinatedJob) -> Bool {
+        guard !job.refusals.contains(worker) else { return false }
+        guard let engine = job.engine, let engines = workers[worker]?.engines else { return true }
+        return engines.contains(engine)
     }
 
     private mutating func start(_ item: WorkItem, of number: JobNumber, on worker: WorkerID) -> Attempt? {

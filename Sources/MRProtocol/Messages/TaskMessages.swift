@@ -32,6 +32,8 @@ package struct TaskHead: Equatable, Sendable {
 package struct MapTaskMessage: Equatable, Sendable {
     package var head: TaskHead
     package var assignment: MapAssignment
+    /// The caller has the output merged with others on this very worker before anyone reads it, so it need not be stored.
+    package var isMergedLater: Bool
 
     /// Most segments.
     package static let maxSegmentCount = 65_536
@@ -39,9 +41,10 @@ package struct MapTaskMessage: Equatable, Sendable {
     package static let maxLeafCount = 131_072
 
     /// Describes a task.
-    package init(head: TaskHead, assignment: MapAssignment) {
+    package init(head: TaskHead, assignment: MapAssignment, isMergedLater: Bool = false) {
         self.head = head
         self.assignment = assignment
+        self.isMergedLater = isMergedLater
     }
 }
 
@@ -97,11 +100,16 @@ extension MapTaskMessage: MessageWritable {
     func write(to writer: inout Protobuf.Writer) {
         writer.part(1, HeadPart(head: head))
         for segment in assignment.segments { writer.part(2, SegmentPart(segment: segment)) }
+        writer.flag(3, isMergedLater)
     }
 
     init(bytes: ArraySlice<UInt8>) throws(MessageFault) {
         let part = try TaskPart(bytes: bytes, kind: .map)
-        self.init(head: try part.requiredHead(), assignment: MapAssignment(segments: part.segments))
+        self.init(
+            head: try part.requiredHead(),
+            assignment: MapAssignment(segments: part.segments),
+            isMergedLater: part.isMergedLater
+        )
         guard !assignment.segments.isEmpty else { throw .missing("segments") }
     }
 }
@@ -138,6 +146,7 @@ private struct TaskPart {
 
     var head: HeadPart?
     var segments: [MapSegment] = []
+    var isMergedLater = false
     var partition: UInt32 = 0
     var runs: [StoredFile] = []
 
@@ -151,6 +160,7 @@ private struct TaskPart {
                 leafCount += segment.leaves.count + segment.lookahead.count
                 guard leafCount <= MapTaskMessage.maxLeafCount else { throw .value("leaves") }
                 try segments.append(segment, limit: MapTaskMessage.maxSegmentCount, field: "segments")
+            case (.map, 3): isMergedLater = (field.varint ?? 0) != 0
             case (.reduce, 2): partition = field.number() ?? partition
             case (.reduce, 3), (.merge, 2):
                 guard let part = try field.part(FilePart.self) else { continue }

@@ -6,11 +6,20 @@ import Multiformats
 /// A run file that another node has; read through the network, block by block as needed.
 final class RemoteRun: RunBytes {
     let reference: RunReference
+    /// Its worker keeps it in memory: it is merged over there before it can be read.
+    let isKept: Bool
     private let run: StoredRun
 
     /// A run in somebody's store; blocks that are fetched are put under the lease `ingest`.
-    init(_ reference: RunReference, store: any BlockStore, exchange: Exchange, ingest: Ingest) {
+    init(
+        _ reference: RunReference,
+        store: any BlockStore,
+        exchange: Exchange,
+        ingest: Ingest,
+        isKept: Bool = false
+    ) {
         self.reference = reference
+        self.isKept = isKept
         let holders = reference.holder.map { [$0] } ?? []
         run = StoredRun(
             root: reference.root,

@@ -13,6 +13,8 @@ struct RunReference: Hashable, Sendable {
 enum RemoteFailure: Error, Sendable {
     /// The attempt ran and failed, or the worker erred.
     case task(TaskFault)
+    /// The worker's operator does not let this node run the job there.
+    case notAllowed(String)
     /// The worker is gone, or of no use to this node.
     case lost(String)
 
@@ -21,9 +23,9 @@ enum RemoteFailure: Error, Sendable {
         case .failure(let failure):
             if let fault = failure.taskFault {
                 self = .task(fault)
-            } else if failure.code == .unsupportedEngine || failure.code == .refused
-                || failure.code == .unsupportedVersion
-            {
+            } else if failure.code == .notAllowed {
+                self = .notAllowed(failure.message)
+            } else if failure.code == .unsupportedEngine || failure.code == .unsupportedVersion {
                 self = .lost(failure.message)
             } else {
                 self = .task(.store("the worker answered: \(error)"))

@@ -32,6 +32,22 @@ actor RunFetcher {
         }
     }
 
+    /// Fetches whole run files at once.
+    ///
+    /// What cannot be had, or is none, is left to the reduces, which meet it again and report it.
+    nonisolated func fetchRuns(_ runs: [RunReference], partitionCount: Int, into ingest: Ingest) async {
+        await withDiscardingTaskGroup { group in
+            let shared = RunQueue(runs)
+            for _ in 0..<min(runs.count, ClusterLimits.parallelRunFetches) {
+                group.addTask {
+                    while let run = await shared.next() {
+                        try? await self.fetchRun(run, partitionCount: partitionCount, into: ingest)
+                    }
+                }
+            }
+        }
+    }
+
     /// Fetches a part of a result.
     ///
     /// - Returns: the part as its directory needs to know it, measured here and not as the worker says.

@@ -20,14 +20,25 @@ package actor TaskRunner: WorkerDelegate {
     }
 
     /// A job of another master, as far as this node works for it.
-    private final class HostedJob {
+    ///
+    /// `@unchecked Sendable`: what changes is touched on the actor alone.
+    private final class HostedJob: @unchecked Sendable {
         let execution: JobExecution
         /// The lease of what was fetched; what was made is under the execution's.
         let inputs: Ingest
+        let kept = KeptRuns()
         var attemptCount = 0
+        var functions = Functions.needed
+        var functionWaiters: [CheckedContinuation<Void, Never>] = []
         var lastContact: ContinuousClock.Instant
 
+        /// How far the user functions of the job are.
+        enum Functions {
+            case needed, loading, ready
+        }
+
         init(execution: JobExecution, inputs: Ingest) {
+            if execution.spec.userFunctions.isEmpty { functions = .ready }
             self.execution = execution
             self.inputs = inputs
             lastContact = .now
@@ -41,6 +52,8 @@ package actor TaskRunner: WorkerDelegate {
     private let service: JobService
     private let signer: ReceiptSigner
     private let agent: String
+    /// What the jobs of all masters may keep in memory together.
+    private let memory: RunMemory
     private var jobs: [JobKey: HostedJob] = [:]
     private var attempts: [AttemptKey: StopFlag] = [:]
     private var attemptCounts: [PeerID: Int] = [:]
@@ -63,6 +76,7 @@ package actor TaskRunner: WorkerDelegate {
         self.service = service
         self.signer = signer
         self.agent = agent
+        memory = RunMemory(limit: service.configuration.memoryByteCount / 4)
     }
 
     /// Lets go of jobs whose master is gone, until the task is cancelled.
@@ -78,12 +92,15 @@ package actor TaskRunner: WorkerDelegate {
 
     // MARK: Calls
 
-    package func hello() -> HelloMessage {
-        HelloMessage(
+    package func hello(to peer: PeerID) async -> HelloMessage {
+        let grant = service.policy.grant(of: peer)
+        let all = service.configuration.slots
+        let slots = grant.engines.isEmpty ? 0 : min(all, grant.slots ?? all)
+        return HelloMessage(
             agent: agent,
-            engines: [service.engineName],
-            slots: UInt32(clamping: service.configuration.slots),
-            busySlots: UInt32(clamping: service.pool.busyCount)
+            engines: await service.engineNames(for: peer),
+            slots: UInt32(clamping: slots),
+            busySlots: UInt32(clamping: min(slots, service.pool.busyCount))
         )
     }
 
@@ -91,15 +108,17 @@ package actor TaskRunner: WorkerDelegate {
         _ task: RemoteTask,
         from master: PeerID,
         progress: @escaping @Sendable (_ byteCount: UInt64) -> Void
-    ) async -> Result<[UInt8], CallError> {
+    ) async -> Result<TaskAnswer, CallError> {
         let key = AttemptKey(master: master, attempt: task.head.attempt)
         do throws(CallFailure) {
+            try admitCaller(master)
             try check(task, key)
-            let job = try hostedJob(task.head, of: master)
+            let (job, grant) = try hostedJob(task.head, of: master)
             let stop = StopFlag()
             begin(key, stop, of: job)
             defer { end(key, of: job) }
-            return .success(try await run(task, job.execution, job.inputs, for: master, stop, progress))
+            try await loadFunctions(of: job, for: master)
+            return .success(try await run(task, job, grant, for: master, stop, progress))
         } catch {
             return .failure(.failure(error))
         }
@@ -120,11 +139,32 @@ package actor TaskRunner: WorkerDelegate {
 
     package func status(ofJob job: CID) async -> JobStatusMessage? { await service.statusMessage(ofJob: job) }
 
+    /// Ends the jobs that the policy, having changed, does not allow any more.
+    package func policyChanged() {
+        for (key, job) in jobs {
+            do throws(CallFailure) { _ = try admit(job.execution.spec, of: key.master) } catch {
+                release(key)
+            }
+        }
+    }
+
     // MARK: Admission
+
+    /// Refuses who may run nothing, before anything of the task is looked at.
+    private func admitCaller(_ master: PeerID) throws(CallFailure) {
+        guard service.policy.grant(of: master).engines.isEmpty else { return }
+        _ = try admit(nil, of: master)
+    }
+
+    private nonisolated func admit(_ spec: JobSpec?, of master: PeerID) throws(CallFailure) -> PolicyGrant {
+        do throws(PolicyRefusal) { return try service.policy.admit(spec, from: master) } catch {
+            throw CallFailure(.notAllowed, message: error.reason)
+        }
+    }
 
     private func check(_ task: RemoteTask, _ key: AttemptKey) throws(CallFailure) {
         guard !isStopping else { throw CallFailure(.busy, message: "this node is stopping") }
-        guard task.head.engine == service.engineName else {
+        guard service.engineNames.contains(task.head.engine) else {
             throw CallFailure(
                 .unsupportedEngine,
                 message: "this node runs \(service.engineName), the task needs \(task.head.engine)"
@@ -153,20 +193,24 @@ package actor TaskRunner: WorkerDelegate {
         }
     }
 
-    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> HostedJob {
+    private func hostedJob(_ head: TaskHead, of master: PeerID) throws(CallFailure) -> (
+        HostedJob, PolicyGrant
+    ) {
         let key = JobKey(master: master, job: head.job)
-        if let job = jobs[key] { return job }
+        if let job = jobs[key] { return (job, try admit(job.execution.spec, of: master)) }
         let ofMaster = jobs.keys.count { $0.master == master }
         guard jobs.count < ClusterLimits.maxHostedJobs, ofMaster < ClusterLimits.maxHostedJobsPerMaster else {
             throw CallFailure(.busy, message: "this node works for \(jobs.count) jobs already")
         }
-        let spec: JobSpec
+        var spec: JobSpec
         do throws(JobSpecFault) { spec = try JobSpec(decoding: head.spec) } catch {
             throw CallFailure(.malformed, message: "the specification cannot be read (\(error))")
         }
         guard 1...JobSpec.maxReduceCount ~= spec.reduceCount, spec.recordByteLimit > 0 else {
             throw CallFailure(.malformed, message: "the specification is out of bounds")
         }
+        let grant = try admit(spec, of: master)
+        spec.limits = grant.limits.bounding(spec.limits)
         do {
             let inputs = try store.makeIngest()
             let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in [master] })
@@ -178,13 +222,38 @@ package actor TaskRunner: WorkerDelegate {
                 store: FetchingStore(store, exchange: exchange, ingest: inputs, options: options),
                 ingest: try store.makeIngest(),
                 configuration: service.configuration,
-                sharesRuns: true
+                sharesRuns: true,
+                memory: memory
             )
             let job = HostedJob(execution: execution, inputs: inputs)
             jobs[key] = job
-            return job
+            return (job, grant)
         } catch {
             throw CallFailure(TaskFault.store("\(error)"))
+        }
+    }
+
+    /// Fetches and checks the user functions of a job, once for all of its attempts.
+    private func loadFunctions(of job: HostedJob, for master: PeerID) async throws(CallFailure) {
+        while job.functions == .loading { await withCheckedContinuation { job.functionWaiters.append($0) } }
+        guard job.functions == .needed else { return }
+        job.functions = .loading
+        var loaded: JobFunctions?
+        defer {
+            job.functions = loaded == nil ? .needed : .ready
+            for waiter in job.functionWaiters { waiter.resume() }
+            job.functionWaiters = []
+        }
+        do {
+            loaded = try await service.library.load(job.execution.spec, from: master)
+            job.execution.adopt(loaded)
+            if job.execution.isCancelled { loaded?.close() }
+        } catch let fault as TaskFault {
+            throw CallFailure(fault)
+        } catch let refusal as PolicyRefusal {
+            throw CallFailure(.notAllowed, message: refusal.reason)
+        } catch {
+            throw CallFailure(.busy, message: "\(error)")
         }
     }
 
@@ -215,14 +284,17 @@ package actor TaskRunner: WorkerDelegate {
 
     private nonisolated func run(
         _ task: RemoteTask,
-        _ execution: JobExecution,
-        _ inputs: Ingest,
+        _ job: HostedJob,
+        _ grant: PolicyGrant,
         for master: PeerID,
         _ stop: StopFlag,
         _ progress: @escaping @Sendable (UInt64) -> Void
-    ) async throws(CallFailure) -> [UInt8] {
-        let (work, report) = try await prepare(task, execution, inputs, master)
+    ) async throws(CallFailure) -> TaskAnswer {
+        let execution = job.execution
+        let (work, report) = try await prepare(task, job, master)
+        let keepsRun = if case .map(let map) = task { map.isMergedLater } else { false }
         let total = Mutex<UInt64>(0)
+        let said = Mutex<AttemptReport?>(nil)
         let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let end = OneAnswer(continuation)
@@ -231,7 +303,9 @@ package actor TaskRunner: WorkerDelegate {
                     execution: execution,
                     work: work,
                     stop: stop,
+                    keepsRun: keepsRun,
                     master: master,
+                    slotLimit: grant.slots,
                     progress: { count in
                         progress(
                             total.withLock {
@@ -241,14 +315,23 @@ package actor TaskRunner: WorkerDelegate {
                     },
                     ended: { end.give($0) }
                 )
+                said.withLock { $0 = request.report }
                 if !service.execute(request) { end.give(.failure(.cancelled)) }
             }
         } onCancel: {
             stop.set()
         }
         switch output {
-        case .failure(let fault): throw CallFailure(fault)
-        case .success(let made): return try receipt(task, made, report, master)
+        case .failure(let fault):
+            // The policy may have changed meanwhile.
+            if fault == .cancelled { _ = try admit(execution.spec, of: master) }
+            var failure = CallFailure(fault)
+            failure.log = said.withLock { $0 }?.content.log ?? []
+            throw failure
+        case .success(let made):
+            if let run = made.run as? HeldRun { job.kept.add(run) }
+            let receipt = try receipt(task, made, report, master)
+            return TaskAnswer(receipt: receipt, report: said.withLock { $0 }?.content ?? TaskReport())
         }
     }
 
@@ -257,10 +340,10 @@ package actor TaskRunner: WorkerDelegate {
     /// What cannot be had is left to the attempt, which meets it again and says where it was needed.
     private nonisolated func prepare(
         _ task: RemoteTask,
-        _ execution: JobExecution,
-        _ inputs: Ingest,
+        _ job: HostedJob,
         _ master: PeerID
     ) async throws(CallFailure) -> (AttemptRequest.Work, FetchReport) {
+        let (execution, inputs, kept) = (job.execution, job.inputs, job.kept)
         switch task {
         case .map(let map):
             let leaves = map.assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
@@ -276,7 +359,8 @@ package actor TaskRunner: WorkerDelegate {
             await fetcher.prefetch(partition, of: runs, into: inputs)
             return (.reduce(partition: partition, runs.map { run(of: $0, execution, inputs) }), FetchReport())
         case .merge(let merge):
-            return (.merge(merge.runs.map { run(of: reference($0), execution, inputs) }), FetchReport())
+            let runs = merge.runs.map { kept.run($0.root) ?? run(of: reference($0), execution, inputs) }
+            return (.merge(runs), FetchReport())
         }
     }
 
@@ -335,6 +419,14 @@ extension Attempt {
         number: 1,
         isLocal: false
     )
+}
+
+/// Runs of one job that are in memory until they are merged.
+private final class KeptRuns: Sendable {
+    private let runs = Mutex<[CID: HeldRun]>([:])
+
+    func add(_ run: HeldRun) { runs.withLock { $0[run.root] = run } }
+    func run(_ root: CID) -> (any RunBytes)? { runs.withLock { $0[root] } }
 }
 
 /// Resumes a continuation with the first of several answers.

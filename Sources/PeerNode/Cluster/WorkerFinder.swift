@@ -1,5 +1,5 @@
 package import MRProtocol
-import Multiformats
+package import Multiformats
 
 /// Finds workers among the connected peers and offers them to the job service.
 ///
@@ -8,13 +8,13 @@ import Multiformats
 package struct WorkerFinder: Sendable {
     private let host: any StreamHost
     private let service: JobService
-    private let hello: @Sendable () async -> HelloMessage
+    private let hello: @Sendable (PeerID) async -> HelloMessage
 
     /// A finder that greets with what `hello` says.
     package init(
         host: any StreamHost,
         service: JobService,
-        hello: @escaping @Sendable () async -> HelloMessage
+        hello: @escaping @Sendable (PeerID) async -> HelloMessage
     ) {
         self.host = host
         self.service = service
@@ -65,8 +65,14 @@ package struct WorkerFinder: Sendable {
         guard await !service.hasWorker(peer) else { return }
         let caller = MapReducePeer(peer, host: host)
         // A peer that does not answer is greeted again later.
-        guard let answer = try? await caller.hello(await hello()) else { return }
-        guard answer.engines.contains(service.engineName), answer.slots > 0 else { return }
-        await service.workerJoined(caller, slots: min(Int(answer.slots), JobLimits.maxSlots))
+        guard let answer = try? await caller.hello(await hello(peer)) else { return }
+        let known = service.engineNames
+        guard answer.engines.contains(where: known.contains) else { return }
+        guard answer.slots > 0 else { return await service.workerDeclined(peer) }
+        await service.workerJoined(
+            caller,
+            slots: min(Int(answer.slots), JobLimits.maxSlots),
+            engines: Set(answer.engines)
+        )
     }
 }

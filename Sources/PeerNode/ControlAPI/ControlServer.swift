@@ -152,6 +152,7 @@ extension NodeError {
             case .unknownJob: .notFound
             case .jobEnded: .conflict
             case .tooManyJobs: .tooMuch
+            case .notAllowed: .notAllowed
             case .database: .database
             case .stopped: .unreachable
             }

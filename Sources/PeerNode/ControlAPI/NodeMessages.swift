@@ -65,7 +65,8 @@ extension NodeStatus: JSONMessage {
             "identity": identity.json, "daemon": .bool(isDaemon), "startedAt": .count(startedAt),
             "repository": repository.json, "slots": .count(slotCount), "peers": .array(of: peers),
             "jobs": .array(of: activeJobs), "bootstrap": .array(of: bootstrap),
-            "waits": .array(waits.map(JSON.string)),
+            "waits": .array(waits.map(JSON.string)), "sandbox": sandbox.json,
+            "unconfined": .bool(allowsUnconfined),
             "counters": .object(
                 counters.sorted { $0.key < $1.key }.map { part in
                     let reasons = part.value.sorted { $0.key < $1.key }
@@ -91,6 +92,8 @@ extension NodeStatus: JSONMessage {
         )
         bootstrap = try fields.messages("bootstrap")
         waits = try fields.texts("waits")
+        sandbox = try fields.message("sandbox")
+        allowsUnconfined = try fields.flag("unconfined")
         for part in json["counters"]?.members ?? [] {
             for reason in part.value.members ?? [] {
                 counters[part.name, default: [:]][reason.name] = reason.value.unsigned

@@ -26,6 +26,10 @@ public struct HomeFolder: Hashable, Sendable {
     public var identityKey: String { path + "/identity.key" }
     /// Settings of the daemon.
     public var configuration: String { path + "/config.toml" }
+    /// Who may have this node run what.
+    public var policy: String { path + "/policy.json" }
+    /// Working folders of commands; empty while none runs.
+    public var workFolder: String { path + "/work" }
     /// Held while a process has the home open.
     public var lock: String { path + "/lock" }
 

@@ -10,12 +10,27 @@ final class ActiveJob {
     var status: JobStatus
     var log: [JobLogEntry] = []
     var planned: PlannedJob?
+    /// Its user functions, from their loading to the end of the job.
+    var functions: JobFunctions?
+    /// Outputs that were withdrawn, to be compared with what is made instead.
+    var withdrawnRoots: [WorkItem: CID] = [:]
+    /// The last failed attempt of each item.
+    var lastFailures: [WorkItem: AttemptFailure] = [:]
+    /// Number of skipped records that the log holds.
+    var skippedShownCount = 0
     /// Outputs by stage and item; `nil`: not made, or not needed.
     var outputs: [[TaskOutput?]] = []
     /// Final keys of the map items.
     var mapKeys: [TaskKey] = []
     /// The runs that all reduces read, made once.
-    var reduceInputs: [any RunBytes]?
+    var reduceInputs: ReduceInputs?
+    /// Other workers keep their runs in memory and merge them when the maps are done.
+    var workersMerge = false
+    /// What other workers merged, while all that it was made of is good.
+    var mergedRuns: [MergedRun] = []
+    /// Whether workers were asked to merge what they keep.
+    var merging = Progress.none
+    var mergeWaiters: [CheckedContinuation<Void, Never>] = []
     var runsKey: TaskKey?
     /// Where each worker stands in `status.workers`.
     private var shareIndexes: [WorkerID: Int] = [:]
@@ -26,10 +41,12 @@ final class ActiveJob {
     /// Bytes of run files that were copied here from other workers.
     var copiedRunByteCount: UInt64 = 0
     /// Whether the runs in memory were made files for other nodes.
-    var sharing = Sharing.none
+    var sharing = Progress.none
     var shareWaiters: [CheckedContinuation<Void, Never>] = []
     /// Workers that were given attempts.
     var remoteWorkers: Set<WorkerID> = []
+    /// Workers that do not run the job, with what they say.
+    var refusals: [WorkerID: String] = [:]
     var memories: [MemoryCandidate] = []
     var isRemembering = false
     var hasRememberedPins = false
@@ -42,8 +59,20 @@ final class ActiveJob {
     /// The state is decided and is being written down.
     var isEnding = false
 
-    enum Sharing {
+    enum Progress {
         case none, running, done
+    }
+
+    /// One run that stands for the outputs of several map items.
+    struct MergedRun {
+        var run: any RunBytes
+        var items: [Int]
+    }
+
+    struct ReduceInputs {
+        var runs: [any RunBytes] = []
+        /// For each run the items whose outputs it holds.
+        var items: [[Int]] = []
     }
 
     init(number: JobNumber, submission: JobSubmission, status: JobStatus, now: Duration) {
@@ -86,6 +115,11 @@ final class ActiveJob {
         item.stage == 0 ? planned?.plan.items[item.index].leaves.count ?? 0 : 1
     }
 
+    /// The first task of an item, counted within its phase.
+    func firstTask(of item: WorkItem) -> Int {
+        item.stage == 0 ? planned?.plan.items[item.index].leaves.lowerBound ?? item.index : item.index
+    }
+
     /// Changes what is shown of a worker's part in the job.
     func share(of worker: WorkerID, _ change: (inout WorkerShare) -> Void) {
         guard let index = shareIndexes[worker] else { return }
@@ -101,7 +135,13 @@ final class ActiveJob {
 
     /// The worker whose attempt made the output that a merge or reduce reads as number `index`.
     func maker(ofInput index: Int, of item: WorkItem) -> WorkerID? {
-        makers[WorkItem(stage: item.stage - 1, index: index)]
+        guard item.stage == outputs.count - 1 else {
+            return makers[
+                WorkItem(stage: item.stage - 1, index: item.index * CoordinatorLimits.mergeFanIn + index)
+            ]
+        }
+        guard let made = reduceInputs?.items, made.indices.contains(index) else { return nil }
+        return made[index].first.flatMap { makers[WorkItem(stage: item.stage - 1, index: $0)] }
     }
 
     /// Leaves in a range that a worker has.
@@ -132,22 +172,48 @@ final class ActiveJob {
     func runs(for item: WorkItem) -> [any RunBytes] {
         let before = outputs[item.stage - 1]
         guard item.stage < outputs.count - 1 else {
-            if let reduceInputs { return reduceInputs }
-            let runs = before.compactMap { $0?.run }
-            reduceInputs = runs
-            return runs
+            return inputsOfReduces().runs
         }
         let start = item.index * CoordinatorLimits.mergeFanIn
         return before[start..<min(before.count, start + CoordinatorLimits.mergeFanIn)].compactMap { $0?.run }
     }
 
+    /// A merged run stands where its first item does.
+    private func inputsOfReduces() -> ReduceInputs {
+        if let reduceInputs { return reduceInputs }
+        let merged = Dictionary(
+            mergedRuns.flatMap { merged in merged.items.map { ($0, merged) } },
+            uniquingKeysWith: { first, _ in first }
+        )
+        var inputs = ReduceInputs()
+        for (index, output) in outputs[outputs.count - 2].enumerated() {
+            let items = merged[index]?.items ?? [index]
+            guard items.first == index, let run = merged[index]?.run ?? output?.run else { continue }
+            inputs.runs.append(run)
+            inputs.items.append(items)
+        }
+        reduceInputs = inputs
+        return inputs
+    }
+
+    /// Forgets what was put together for the reduces, since the output of an item of the stage before is gone.
+    func dropReduceInputs(madeOf index: Int) {
+        reduceInputs = nil
+        merging = .none
+        mergedRuns.removeAll { $0.items.contains(index) }
+    }
+
     /// Indexes within the stage before `item` of outputs that a fault says are lost.
     func lostInputs(of item: WorkItem, _ fault: TaskFault) -> [Int] {
         guard item.stage > 0 else { return [] }
-        let first = item.stage < outputs.count - 1 ? item.index * CoordinatorLimits.mergeFanIn : 0
+        let readsMerged = item.stage == outputs.count - 1
+        let first = readsMerged ? 0 : item.index * CoordinatorLimits.mergeFanIn
         switch fault {
-        case .malformedMapOutput(let index, _): return [first + index]
+        case .malformedMapOutput(let index, _):
+            guard readsMerged else { return [first + index] }
+            return reduceInputs.flatMap { $0.items.indices.contains(index) ? $0.items[index] : nil } ?? []
         case .mapOutputUnavailable(let cid, _):
+            if let merged = mergedRuns.first(where: { $0.run.fileRoot == cid }) { return merged.items }
             return outputs[item.stage - 1].indices.filter { index in
                 outputs[item.stage - 1][index]?.run?.fileRoot == cid
             }
@@ -200,12 +266,24 @@ final class ActiveJob {
     }
 }
 
+extension TaskOutput {
+    /// The CID of the output, which is computed where it is in memory.
+    var root: CID? {
+        switch file {
+        case .part(let part): part.cid
+        case .run(let run as MemoryRun): run.root
+        case .run(let run): run.fileRoot
+        }
+    }
+}
+
 extension RunBytes {
     /// The CID of a run that is a file, here or elsewhere.
     var fileRoot: CID? {
         switch self {
         case let run as StoredRun: run.root
         case let run as RemoteRun: run.reference.root
+        case let run as HeldRun: run.root
         default: nil
         }
     }

@@ -33,12 +33,20 @@ struct InputResolver {
         }
         switch node {
         case .file: try addFile(cid, name: name)
-        case .directory(let entries):
-            for entry in entries {
+        case .directory, .shard:
+            for entry in try entries(of: cid, name: name) {
                 let entryName = String(decoding: entry.name, as: UTF8.self)
                 try visit(entry.cid, name: "\(name)/\(entryName)", depth: depth + 1)
             }
         case .symlink: note("skipped the symbolic link \(name)")
+        }
+    }
+
+    private func entries(of directory: CID, name: String) throws(TaskFault) -> [UnixFSNode.DirectoryEntry] {
+        do throws(BlockStoreError) {
+            return try DirectoryReader.entries(of: directory, in: store)
+        } catch {
+            throw InputResolver.fault(error, file: name, node: directory)
         }
     }
 

@@ -13,7 +13,7 @@ extension JobService {
             case .start(let attempt): start(attempt)
             case .stop(let attempt): stop(attempt)
             case .commit(let attempt): commit(attempt)
-            case .discard(let attempt): results[attempt.id] = nil
+            case .discard(let attempt): discard(attempt)
             case .withdraw(let number, let item): withdraw(item, of: number)
             case .finish(let number):
                 active[number]?.enter(.finish, now: now)
@@ -44,7 +44,9 @@ extension JobService {
 
     /// Executes attempts on the slot's thread until there are none.
     nonisolated func serve(_ slot: Slot) async {
-        while let request = pool.next(for: slot) {
+        var last: AttemptRequest?
+        while let request = pool.next(for: slot, after: last) {
+            last = request
             let result = slot.execute(request)
             if let ended = request.ended {
                 ended(result)
@@ -66,12 +68,13 @@ extension JobService {
         case .merge: work = .merge(job.runs(for: attempt.item))
         default: work = .reduce(partition: attempt.item.index, job.runs(for: attempt.item))
         }
-        let request = AttemptRequest(
+        var request = AttemptRequest(
             attempt: attempt,
             execution: planned.execution,
             work: work,
             stop: StopFlag()
         )
+        request.keepsRun = attempt.worker != JobService.selfWorker && isKept(job, attempt.item)
         running[attempt.id] = request
         job.status.attemptCount += 1
         show(attempt.worker, in: job)
@@ -105,33 +108,33 @@ extension JobService {
     }
 
     /// An attempt is over; `isRecorded` when its output is here, where no other node's loss can take it.
-    func attemptEnded(_ id: AttemptID, _ result: Result<TaskOutput, TaskFault>, isRecorded: Bool = true) {
-        guard let attempt = running.removeValue(forKey: id)?.attempt else { return }
+    ///
+    /// `lostInputs` are outputs of the stage before that turned out lost, as far as the fault does not say.
+    func attemptEnded(
+        _ id: AttemptID,
+        _ result: Result<TaskOutput, TaskFault>,
+        isRecorded: Bool = true,
+        lostInputs: [Int] = []
+    ) {
+        let report = running[id]?.report.content
+        guard let attempt = takeRunning(id), !isStopping else { return }
         let job = active[attempt.job]
-        if let job, job.planned != nil {
-            let taskCount = job.taskCount(of: attempt.item)
-            job.progress(of: attempt.item) { $0.running -= taskCount }
-            job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
-        }
-        guard !isStopping else { return }
+        if let job, let report { note(report, of: attempt, in: job) }
         switch result {
         case .success(let output):
             results[id] = output
             apply(coordinator.attemptSucceeded(id, isRecorded: isRecorded, now: now))
         case .failure(let fault):
-            if let job, fault != .cancelled { note(fault, of: attempt, in: job) }
+            if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
             if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
-                let first =
-                    attempt.item.stage < job.outputs.count - 1
-                    ? attempt.item.index * CoordinatorLimits.mergeFanIn : 0
-                if let maker = job.maker(ofInput: first + index, of: attempt.item) {
+                if let maker = job.maker(ofInput: index, of: attempt.item) {
                     coordinator.blame(maker, in: job.number)
                 }
             }
             let actions = coordinator.attemptFailed(
                 id,
                 fault,
-                lostInputs: job?.lostInputs(of: attempt.item, fault) ?? [],
+                lostInputs: lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? []),
                 randomness: UInt64.random(in: 0...UInt64.max),
                 now: now
             )
@@ -139,10 +142,41 @@ extension JobService {
         }
     }
 
-    private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob) {
+    /// Ends an attempt that has to wait for earlier ones after all; its item is given out again.
+    func giveBack(_ id: AttemptID) {
+        guard takeRunning(id) != nil, !isStopping else { return }
+        apply(coordinator.attemptReturned(id, now: now))
+    }
+
+    /// A worker does not run the job: said once, and the attempt goes elsewhere.
+    func attemptRefused(_ id: AttemptID, _ reason: String) {
+        guard let attempt = takeRunning(id), !isStopping else { return }
+        if let job = active[attempt.job], job.refusals[attempt.worker] == nil {
+            job.refusals[attempt.worker] = reason
+            let message = "\(name(of: attempt.worker)) does not run this job: \(reason)"
+            job.note(message, time: WallClock.milliseconds)
+            if job.status.notes.count < JobLimits.maxNotes { job.status.notes.append(message) }
+        }
+        apply(coordinator.attemptRefused(id, now: now))
+    }
+
+    /// Takes an attempt off the list of those that run, and out of what is shown.
+    private func takeRunning(_ id: AttemptID) -> Attempt? {
+        guard let attempt = running.removeValue(forKey: id)?.attempt else { return nil }
+        if let job = active[attempt.job], job.planned != nil {
+            let taskCount = job.taskCount(of: attempt.item)
+            job.progress(of: attempt.item) { $0.running -= taskCount }
+            job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
+        }
+        return attempt
+    }
+
+    private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob, _ report: TaskReport?) {
         job.status.failedAttemptCount += 1
         job.share(of: attempt.worker) { $0.attemptsFailed += 1 }
-        let failure = failure(fault, of: attempt, in: job)
+        var failure = failure(fault, of: attempt, in: job)
+        failure.details += report?.lastLines ?? []
+        job.lastFailures[attempt.item] = failure
         if job.status.failures.count < JobLimits.maxFailuresShown { job.status.failures.append(failure) }
         job.note(
             "\(failure.phase.rawValue) \(failure.task), attempt \(failure.attempt) failed: \(failure.message)",
@@ -151,6 +185,7 @@ extension JobService {
     }
 
     private func failure(_ fault: TaskFault, of attempt: Attempt?, in job: ActiveJob) -> AttemptFailure {
+        let fault = fault.naming(job.status.functionNames)
         guard let attempt else {
             return AttemptFailure(
                 worker: configuration.workerName,
@@ -158,18 +193,21 @@ extension JobService {
                 task: 0,
                 attempt: 1,
                 code: fault.code,
-                message: fault.message
+                message: fault.message,
+                details: fault.details
             )
         }
-        let first =
-            attempt.item.stage == 0 ? job.planned?.plan.items[attempt.item.index].leaves.lowerBound : nil
+        // With the end of the attempt's log, if it is the one that was noted.
+        let known = job.lastFailures[attempt.item]
+        if let known, known.attempt == attempt.number, known.message == fault.message { return known }
         return AttemptFailure(
             worker: name(of: attempt.worker),
             phase: job.phase(ofStage: attempt.item.stage),
-            task: first ?? attempt.item.index,
+            task: job.firstTask(of: attempt.item),
             attempt: attempt.number,
             code: fault.code,
-            message: fault.message
+            message: fault.message,
+            details: fault.details
         )
     }
 
@@ -178,6 +216,7 @@ extension JobService {
             return
         }
         let item = attempt.item
+        compare(output, with: job.withdrawnRoots.removeValue(forKey: item), item, in: job)
         job.outputs[item.stage][item.index] = output
         job.makers[item] = attempt.worker
         job.status.counters += output.counters
@@ -186,6 +225,34 @@ extension JobService {
         job.share(of: attempt.worker) { $0.tasksDone += taskCount }
         if item.stage == 0 { commitMap(item.index, output, by: attempt.worker, of: job) }
         if item.stage == job.outputs.count - 1 { rememberPart(item.index, output, of: job) }
+        if let excess = excess(of: job) { fail(job, excess) }
+    }
+
+    /// Ends a job whose functions went beyond what it allows.
+    private func fail(_ job: ActiveJob, _ reason: String) {
+        let failure = FunctionFailure(.limit, function: "", role: "", message: reason)
+        let actions = coordinator.cancel(job.number, now: now)
+        for case .stop(let attempt) in actions { stop(attempt) }
+        end(job, .failed(nil, reason: .fault(.userFunction(failure))))
+    }
+
+    /// The output of an attempt that came too late: it should be what is there already.
+    private func discard(_ attempt: Attempt) {
+        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else {
+            return
+        }
+        guard job.outputs.indices.contains(attempt.item.stage), !job.isEnding else { return }
+        compare(
+            output,
+            with: job.outputs[attempt.item.stage][attempt.item.index]?.root,
+            attempt.item,
+            in: job
+        )
+    }
+
+    private func compare(_ output: TaskOutput, with other: CID?, _ item: WorkItem, in job: ActiveJob) {
+        guard let other, let root = output.root, root != other else { return }
+        noteDifference(item, in: job)
     }
 
     private func commitMap(_ index: Int, _ output: TaskOutput, by worker: WorkerID, of job: ActiveJob) {
@@ -228,10 +295,11 @@ extension JobService {
 
     private func withdraw(_ item: WorkItem, of number: JobNumber) {
         guard let job = active[number], let output = job.outputs[item.stage][item.index] else { return }
+        job.withdrawnRoots[item] = output.root
         job.outputs[item.stage][item.index] = nil
         job.makers[item] = nil
         job.sharing = .none
-        job.reduceInputs = nil
+        job.dropReduceInputs(madeOf: item.index)
         job.runsKey = nil
         job.recount()
         let taskCount = job.taskCount(of: item)
@@ -287,14 +355,19 @@ extension JobService {
         for stage in shape.stages.indices where stage > 0 || job.leafHolders == nil {
             shape.stages[stage].onlyWorker = JobService.selfWorker
         }
+        shape.engine = engineName(for: job.status.spec)
         job.adopt(planned, stageCounts: shape.stages.map(\.items.count))
+        job.workersMerge = shape.stages.count == 2 && engines.mergesInAnyOrder(job.status.spec)
         job.note(
             "\(planned.plan.files.count) files, \(planned.plan.leafCount) map tasks in \(maps.count) groups, "
                 + "\(job.status.map.remembered) remembered; \(planned.parts.count) reduces, "
                 + "\(job.status.reduce.remembered) remembered",
             time: WallClock.milliseconds
         )
-        for note in planned.notes { job.note(note, time: WallClock.milliseconds) }
+        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) {
+            job.status.notes.append(note)
+        }
+        for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
         apply(coordinator.add(job.number, shape, now: now))
     }
 
@@ -338,6 +411,7 @@ extension JobService {
         guard !job.isEnding else { return }
         job.isEnding = true
         job.planned?.execution.cancel()
+        job.functions?.close()
         job.closePhase(now: now)
         var key: TaskKey?
         switch outcome {
@@ -362,6 +436,16 @@ extension JobService {
     private func failure(_ reason: FailureReason, _ attempt: Attempt?, _ job: ActiveJob) -> AttemptFailure {
         switch reason {
         case .fault(let fault): return failure(fault, of: attempt, in: job)
+        case .refusedByAll:
+            return AttemptFailure(
+                worker: configuration.workerName,
+                phase: job.status.phase,
+                task: 0,
+                attempt: 1,
+                code: "notAllowed",
+                message: "no node accepts the job: "
+                    + job.refusals.map { "\(name(of: $0.key)): \($0.value)" }.sorted().joined(separator: "; ")
+            )
         case .outputLostTooOften(let item):
             return AttemptFailure(
                 worker: configuration.workerName,

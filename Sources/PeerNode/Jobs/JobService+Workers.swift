@@ -27,13 +27,14 @@ struct JoinedWorker: Sendable {
 
 extension JobService {
     /// A node offers its slots.
-    func workerJoined(_ worker: MapReducePeer, slots: Int) {
+    func workerJoined(_ worker: MapReducePeer, slots: Int, engines: Set<String>? = nil) {
         guard !isStopping else { return }
         let id = workerIDs[worker.peer] ?? WorkerID(workerIDs.count + 1)
         guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
         workerIDs[worker.peer] = id
         workers[id] = JoinedWorker(worker: worker, slots: slots)
-        apply(coordinator.workerJoined(id, slots: slots, now: now))
+        declining.remove(worker.peer)
+        apply(coordinator.workerJoined(id, slots: slots, engines: engines, now: now))
     }
 
     /// A node is gone, with its attempts and with the runs that only it has.
@@ -47,6 +48,7 @@ extension JobService {
 
     /// Workers that are not among the connected peers are gone.
     func dropWorkers(except connected: Set<PeerID>) {
+        declining.formIntersection(connected)
         for peer in workers.values.map(\.worker.peer) where !connected.contains(peer) {
             workerLeft(peer, reason: "it disconnected")
         }
@@ -113,14 +115,33 @@ extension JobService {
         let uses = job.submission.usesRememberedOutputs
         // Finer groups for more workers, but no finer than keeps most blocks of a group on one node.
         let slots = max(configuration.slots, coordinator.slotCount / 2)
-        let outcome = await storage.plan(job.number, job.status, usesMemory: uses, slots: slots)
+        let spec = job.status.spec
+        if job.functions == nil, !spec.userFunctions.isEmpty {
+            do throws(TaskFault) { job.functions = try await loadFunctions(spec) } catch {
+                return .failed(error)
+            }
+        }
+        let functions = job.functions
+        let outcome = await storage.plan(
+            job.number,
+            job.status,
+            functions: functions,
+            usesMemory: uses,
+            slots: slots
+        )
         guard case .failed(.blockUnavailable) = outcome, let cluster else { return outcome }
         job.note("fetching the structure of the inputs", time: WallClock.milliseconds)
         do throws(TaskFault) {
             let lease = try await storage.makePlanLease()
             defer { queue.put(.closeLease(lease)) }
             try await cluster.inputs.fetchNodes(of: job.status.spec.inputs, into: lease)
-            return await storage.plan(job.number, job.status, usesMemory: uses, slots: slots)
+            return await storage.plan(
+                job.number,
+                job.status,
+                functions: functions,
+                usesMemory: uses,
+                slots: slots
+            )
         } catch {
             return .failed(error)
         }
@@ -172,7 +193,7 @@ extension JobService {
     ///
     /// What cannot be had is left to the attempt, which meets it again and reports it.
     func fetchInputs(_ id: AttemptID) async {
-        guard let request = running[id], let cluster, let job = active[request.attempt.job] else { return }
+        guard var request = running[id], let cluster, let job = active[request.attempt.job] else { return }
         switch request.work {
         case .map(let assignment):
             let leaves = assignment.segments.flatMap { $0.leaves + $0.lookahead.prefix(1) }.map(\.cid)
@@ -188,7 +209,10 @@ extension JobService {
                     share.fetchedBytes += report.fetchedByteCount
                 }
             }
-        case .reduce(let partition, let runs):
+        case .reduce(let partition, _):
+            guard await gatherMergedRuns(for: id, of: job, cluster) else { return }
+            let runs = job.runs(for: request.attempt.item)
+            request.work = .reduce(partition: partition, runs)
             let remote = runs.compactMap { ($0 as? RemoteRun)?.reference }
             await cluster.fetcher.prefetch(partition, of: remote, into: request.execution.ingest)
         case .merge: break
@@ -213,19 +237,24 @@ extension JobService {
             return attemptEnded(id, .failure(.cancelled))
         }
         let execution = request.execution
+        if case .reduce = request.work, await !gatherMergedRuns(for: id, of: job, cluster) { return }
         do throws(RemoteFailure) {
             let task = try await remoteTask(request, of: job)
             let output: Receipt
+            let report = request.report
             do throws(CallError) {
                 let counted = Mutex<UInt64>(0)
-                output = try await worker.run(task) { total in
+                let answer = try await worker.run(task) { total in
                     let step = counted.withLock { counted in
                         defer { counted = max(counted, total) }
                         return total - min(total, counted)
                     }
                     execution.count(bytesRead: Int(clamping: step))
-                }.receipt
+                }
+                output = answer.receipt
+                report.replace(with: answer.report)
             } catch {
+                if case .failure(let failure) = error { report.replace(with: TaskReport(endOf: failure.log)) }
                 throw RemoteFailure(error)
             }
             job.share(of: request.attempt.worker) { share in
@@ -237,6 +266,7 @@ extension JobService {
         } catch {
             switch error {
             case .task(let fault): attemptEnded(id, .failure(fault))
+            case .notAllowed(let reason): attemptRefused(id, reason)
             case .lost(let reason):
                 workerLeft(worker.peer, reason: reason)
                 attemptEnded(id, .failure(.cancelled))
@@ -244,19 +274,26 @@ extension JobService {
         }
     }
 
+    func head(of job: ActiveJob, attempt number: UInt64) -> TaskHead {
+        TaskHead(
+            job: job.status.specCID,
+            spec: job.status.spec.encoded(),
+            attempt: number,
+            key: (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) },
+            engine: engineName(for: job.status.spec)
+        )
+    }
+
     private func remoteTask(
         _ request: AttemptRequest,
         of job: ActiveJob
     ) async throws(RemoteFailure) -> RemoteTask {
-        let head = TaskHead(
-            job: job.status.specCID,
-            spec: job.status.spec.encoded(),
-            attempt: request.attempt.id.number,
-            key: (0..<8).map { UInt8(truncatingIfNeeded: request.attempt.id.number >> (8 * $0)) },
-            engine: engineName
-        )
+        let head = head(of: job, attempt: request.attempt.id.number)
         switch request.work {
-        case .map(let assignment): return .map(MapTaskMessage(head: head, assignment: assignment))
+        case .map(let assignment):
+            return .map(
+                MapTaskMessage(head: head, assignment: assignment, isMergedLater: request.keepsRun)
+            )
         case .reduce(let partition, _):
             do throws(TaskFault) {
                 let runs = try await sharedRuns(for: request.attempt.item, of: job)
@@ -316,6 +353,18 @@ extension JobService {
                 return (TaskOutput(file: .part(part), counters: receipt.counters), true)
             }
             let lookahead = Int(receipt.lookaheadCount)
+            if request.keepsRun {
+                let run = RemoteRun(
+                    file,
+                    store: storage.store,
+                    exchange: cluster.exchange,
+                    ingest: execution.ingest,
+                    isKept: true
+                )
+                return (
+                    TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false
+                )
+            }
             let isCopied = job.copiedRunByteCount + file.byteCount <= ClusterLimits.smallShuffleByteCount
             guard isCopied else {
                 let run = RemoteRun(

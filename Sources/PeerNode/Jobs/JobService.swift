@@ -39,6 +39,8 @@ public actor JobService {
     let configuration: JobConfiguration
     let engines: any JobEngines
     let storage: JobStorage
+    /// Loads user functions.
+    let library: FunctionLibrary
     let pool: WorkerPool
     let queue = WorkQueue<Work>()
     private let origin = ContinuousClock.now
@@ -52,11 +54,17 @@ public actor JobService {
     var ended: [JobDatabase.Record] = []
     /// How this node reaches others; `nil`: it is alone.
     let cluster: JobCluster?
+    /// Who may have this node run what.
+    nonisolated let policy: PolicyGate
     var workers: [WorkerID: JoinedWorker] = [:]
     var workerIDs: [PeerID: WorkerID] = [:]
+    /// Connected nodes that give this one no slots.
+    var declining: Set<PeerID> = []
     var isStopping = false
     var isTicking = false
     private var jobCount = 0
+    /// Merges asked of workers so far.
+    var mergeCount: UInt64 = 0
     private var nextWatcher = 0
     private var wakeTime: Duration?
     private var lastIDTime: Int64 = 0
@@ -73,21 +81,29 @@ public actor JobService {
     ///
     /// - Precondition: `configuration.slots` is 1 … `JobLimits.maxSlots`.
     public init(store: any BlockStore, configuration: JobConfiguration) {
-        self.init(store: store, configuration: configuration, engines: BuiltInEngines())
+        self.init(store: store, configuration: configuration, engines: StandardEngines())
     }
 
     package init(
         store: any BlockStore,
         configuration: JobConfiguration,
         engines: any JobEngines,
-        exchange: Exchange? = nil
+        exchange: Exchange? = nil,
+        policy: PolicyGate = PolicyGate(Policy(), inPrivateNetwork: false)
     ) {
         precondition(1...JobLimits.maxSlots ~= configuration.slots, "\(configuration.slots) slots")
         self.configuration = configuration
         self.engines = engines
+        self.policy = policy
         cluster = exchange.map { JobCluster(exchange: $0, store: store) }
         storage = JobStorage(store: store, configuration: configuration, engines: engines, exchange: exchange)
         pool = WorkerPool(slotCount: configuration.slots)
+        library = FunctionLibrary(
+            store: store,
+            exchange: exchange,
+            workFolder: configuration.workFolderPath,
+            gate: policy
+        )
     }
 
     /// Time since the service was made.
@@ -125,7 +141,7 @@ public actor JobService {
 
     /// Accepts a job: checks functions and arguments, persists it, and queues it.
     ///
-    /// - Throws: `JobServiceError.invalidJob`, `.tooManyJobs`, `.database`, `.stopped`.
+    /// - Throws: `JobServiceError.invalidJob`, `.notAllowed`, `.tooManyJobs`, `.database`, `.stopped`.
     public func submit(_ submission: JobSubmission) async throws(JobServiceError) -> JobID {
         guard !isStopping else { throw JobServiceError(.stopped, "the node is shutting down") }
         guard active.count < JobLimits.maxActiveJobs else {
@@ -134,7 +150,10 @@ public actor JobService {
                 "\(active.count) jobs are waiting or running; wait for one to end or cancel one"
             )
         }
+        let submission = try admitted(submission)
         try check(submission)
+        let functions = try await functions(of: submission)
+        guard !isStopping else { throw JobServiceError(.stopped, "the node is shutting down") }
         let id = makeID()
         var status = JobStatus(
             id: id,
@@ -143,7 +162,9 @@ public actor JobService {
             specCID: submission.spec.cid
         )
         status.submittedAt = WallClock.milliseconds
+        status.functionNames = submission.functionNames
         let job = admit(submission, status)
+        job.functions = functions
         if configuration.resumesJobs {
             do throws(JobServiceError) {
                 try await storage.save(record(of: job))
@@ -249,25 +270,22 @@ extension JobService {
                 "\(spec.reduceCount) reduces; choose 1 to \(JobSpec.maxReduceCount)"
             )
         }
-        guard spec.reduceCount <= JobStorage.maxPartCount else {
-            throw JobServiceError(
-                .invalidJob,
-                "\(spec.reduceCount) reduces need a sharded directory, which cannot be written yet; "
-                    + "choose at most \(JobStorage.maxPartCount)"
-            )
-        }
         guard !spec.inputs.isEmpty else { throw JobServiceError(.invalidJob, "a job needs an input") }
         guard spec.recordByteLimit > 0 else {
             throw JobServiceError(.invalidJob, "the record limit must be positive")
         }
         if let field = spec.fieldOverLimit {
-            throw JobServiceError(.invalidJob, "\(field) of the job is over a limit or names something unsafe")
+            throw JobServiceError(
+                .invalidJob,
+                "\(field) of the job is over a limit or names something unsafe"
+            )
         }
         guard submission.name.utf8.count <= JobService.maxNameByteCount else {
             throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")
         }
+        guard spec.userFunctions.isEmpty else { return try checkNames(submission.functionNames) }
         do throws(TaskFault) {
-            _ = try engines.make(spec)
+            _ = try engines.make(spec, functions: nil)
         } catch {
             throw JobServiceError(.invalidJob, error.message)
         }
@@ -299,8 +317,10 @@ extension JobService {
         let submission = JobSubmission(
             spec: kept.spec,
             name: kept.name,
-            usesRememberedOutputs: record.usesRememberedOutputs
+            usesRememberedOutputs: record.usesRememberedOutputs,
+            functionNames: kept.functionNames
         )
+        status.functionNames = kept.functionNames
         let job = admit(submission, status)
         job.log = record.log
         job.note("resumed after a restart", time: WallClock.milliseconds)
@@ -347,6 +367,7 @@ extension JobService {
         for watcher in job.watchers.values { watcher.finish() }
         for waiter in job.endWaiters { waiter.resume() }
         job.endWaiters = []
+        job.functions?.close()
     }
 }
 

@@ -53,9 +53,10 @@ struct JobKeys: Sendable {
     var reduce: TaskKeyContext
     var job: TaskKey
 
-    init(_ spec: JobSpec, specCID: CID, engines: any JobEngines) {
-        let version = engines.version
-        map = TaskKeyContext(mapsOf: spec, engineVersion: version, usesPosition: engines.usesPosition(spec))
+    init(_ spec: JobSpec, specCID: CID, engines: any JobEngines, functions: JobFunctions?) {
+        let version = engines.version(for: spec)
+        let usesPosition = functions?.usesPosition ?? engines.usesPosition(spec)
+        map = TaskKeyContext(mapsOf: spec, engineVersion: version, usesPosition: usesPosition)
         reduce = TaskKeyContext(reducesOf: spec, mapContext: map, engineVersion: version)
         job = TaskKey.job(specCID, engineVersion: version)
     }
@@ -74,13 +75,14 @@ extension JobStorage {
     func plan(
         _ number: JobNumber,
         _ status: JobStatus,
+        functions: JobFunctions?,
         usesMemory: Bool,
         slots: Int
     ) -> PlanOutcome {
         do throws(TaskFault) {
-            let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines)
+            let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines, functions: functions)
             let ingest = try makeIngest()
-            try hold(status.spec.inputs.map(\.root), ingest)
+            try hold(status.spec.inputs.map(\.root) + status.spec.codeRoots, ingest)
             if usesMemory, let known = rememberedResult(keys, status, ingest) { return known }
             var resolver = InputResolver(store: store)
             for input in status.spec.inputs { try resolver.add(input) }
@@ -90,7 +92,8 @@ extension JobStorage {
                 engines: engines,
                 store: reading(ingest),
                 ingest: ingest,
-                configuration: configuration
+                configuration: configuration,
+                functions: functions
             )
             return .planned(
                 try plan(resolver, execution: execution, keys: keys, usesMemory: usesMemory, slots: slots)
@@ -319,13 +322,6 @@ enum ResultOutcome: Sendable {
 }
 
 extension JobStorage {
-    /// Bytes of names and CIDs that the directory of a result may hold; its block stays below the limit of blocks.
-    ///
-    /// Larger than what IPFS tools write unsharded (256 KiB, 5,698 parts), for sharded directories cannot be written yet.
-    static let resultDirectoryByteLimit = 1_507_328
-    /// Most partitions whose parts fit that directory.
-    static let maxPartCount = 32_768
-
     /// Makes the directory of the parts and pins it, in one durable transaction; `closing` it also ends the job's lease.
     func makeResult(
         _ parts: [ImportedNode],
@@ -333,11 +329,9 @@ extension JobStorage {
         _ status: JobStatus,
         closing: Bool
     ) -> ResultOutcome {
-        var settings = ImportSettings.standard
-        settings.directoryByteLimit = JobStorage.resultDirectoryByteLimit
         let entries = parts.enumerated().map { (name: JobStorage.partName($0.offset), node: $0.element) }
         do throws(BlockStoreError) {
-            let root = try DirectoryBuilder.directory(entries, into: execution.ingest, settings: settings)
+            let root = try DirectoryBuilder.directory(entries, into: execution.ingest)
             try execution.ingest.pin(JobStorage.resultPin(status), root.cid, closing: closing)
             return .made(root.cid)
         } catch {

@@ -38,6 +38,17 @@ final class MemoryRun: RunBytes {
         }
     }
 
+    /// The CID that its file would have; `nil` when it cannot be told.
+    var root: CID? {
+        let builder = FileBuilder(ingest: MemoryBlockStore().makeIngest())
+        do throws(BlockStoreError) {
+            try forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
+            return try builder.finish().cid
+        } catch {
+            return nil
+        }
+    }
+
     /// Hands all bytes to `body` in order.
     func forEachPiece<E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> Void) throws(E) {
         for piece in pieces {
@@ -46,6 +57,36 @@ final class MemoryRun: RunBytes {
             }
             try result.get()
         }
+    }
+}
+
+/// A run in memory that another node knows by the CID that it would have in the store.
+final class HeldRun: RunBytes {
+    let root: CID
+    private let run: MemoryRun
+
+    private init(root: CID, run: MemoryRun) {
+        self.root = root
+        self.run = run
+    }
+
+    /// Gives a run in memory its name; one in the store has it.
+    static func named(_ run: any RunBytes) throws(TaskFault) -> any RunBytes {
+        guard let inMemory = run as? MemoryRun else { return run }
+        do throws(BlockStoreError) {
+            let builder = FileBuilder(ingest: .discarding())
+            try inMemory.forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
+            return HeldRun(root: try builder.finish().cid, run: inMemory)
+        } catch {
+            throw .store(error.message)
+        }
+    }
+
+    var byteCount: UInt64 { run.byteCount }
+    var residentByteCount: Int { run.residentByteCount }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(TaskFault) {
+        try run.read(at: offset, into: buffer)
     }
 }
 

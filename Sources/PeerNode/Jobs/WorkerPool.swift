@@ -6,19 +6,23 @@ import Synchronization
 /// The slots of this node: threads that execute attempts, and the attempts at hand for them.
 ///
 /// A slot that has ended an attempt takes the next one at once, without asking the coordinator. Attempts of different
-/// masters, this node among them, take turns.
+/// masters, this node among them, take turns; a master that has as many slots as it may waits.
 final class WorkerPool: Sendable {
     private struct State {
         /// Attempts that wait, by master; masters without any are not in it.
         var lanes: [PeerID?: Lane] = [:]
         /// Whose turn is next.
         var turns: [PeerID?] = []
+        /// Attempts that run, by master; masters without any are not in it.
+        var running: [PeerID?: Int] = [:]
         var idle: [Slot]
     }
 
     private struct Lane {
         var requests: [AttemptRequest] = []
         var head = 0
+
+        func mayRun(beside running: Int) -> Bool { requests[head].slotLimit.map { running < $0 } ?? true }
     }
 
     let slotCount: Int
@@ -43,16 +47,23 @@ final class WorkerPool: Sendable {
     /// Slots that execute something now.
     var busyCount: Int { slotCount - state.withLock { $0.idle.count } }
 
-    /// The next attempt for `slot`; `nil` makes the slot idle.
-    func next(for slot: Slot) -> AttemptRequest? {
+    /// The next attempt for `slot`, which has ended `last`; `nil` makes the slot idle.
+    ///
+    /// A master that waits for its limit has attempts running, and the slot that ends one of them asks again.
+    func next(for slot: Slot, after last: AttemptRequest?) -> AttemptRequest? {
         state.withLock { state in
-            guard !state.turns.isEmpty else {
+            if let last { WorkerPool.end(last, in: &state) }
+            let turn = state.turns.firstIndex { master in
+                state.lanes[master]?.mayRun(beside: state.running[master] ?? 0) ?? false
+            }
+            guard let turn else {
                 state.idle.append(slot)
                 return nil
             }
-            let master = state.turns.removeFirst()
+            let master = state.turns.remove(at: turn)
             guard var lane = state.lanes.removeValue(forKey: master) else { return nil }
             let request = lane.requests[lane.head]
+            state.running[master, default: 0] += 1
             lane.head += 1
             if lane.head < lane.requests.count {
                 if lane.head >= WorkerPool.compactionCount {
@@ -66,6 +77,11 @@ final class WorkerPool: Sendable {
         }
     }
 
+    private static func end(_ request: AttemptRequest, in state: inout State) {
+        state.running[request.master, default: 0] -= 1
+        if state.running[request.master] == 0 { state.running[request.master] = nil }
+    }
+
     /// Entries that are taken before the queue is moved to its front.
     private static let compactionCount = 256
 }
@@ -75,7 +91,7 @@ final class WorkerPool: Sendable {
 /// `@unchecked Sendable`: `engines` is touched only by the attempt that runs on the thread.
 final class Slot: @unchecked Sendable {
     let executor = ThreadExecutor()
-    private var engines: [JobNumber: any JobEngine] = [:]
+    private var engines: [JobNumber: (execution: JobExecution, engine: any JobEngine)] = [:]
 
     /// Engines that a slot keeps for jobs that take turns.
     private static let maxEngineCount = 8
@@ -90,10 +106,11 @@ final class Slot: @unchecked Sendable {
     }
 
     private func engine(for execution: JobExecution) throws(TaskFault) -> any JobEngine {
-        if let engine = engines[execution.number] { return engine }
-        let engine = try execution.engines.make(execution.spec)
+        if let known = engines[execution.number] { return known.engine }
+        let engine = try execution.makeEngine()
+        engines = engines.filter { !$0.value.execution.isCancelled }
         if engines.count >= Slot.maxEngineCount { engines.removeAll() }
-        engines[execution.number] = engine
+        engines[execution.number] = (execution, engine)
         return engine
     }
 }

@@ -46,7 +46,7 @@ package actor MembershipService: GossipDelegate {
 
     private nonisolated let host: any StreamHost
     private nonisolated let identity: Ed25519.KeyPair
-    private nonisolated let ownHello: @Sendable () async -> HelloMessage
+    private nonisolated let ownHello: @Sendable (PeerID) async -> HelloMessage
     private nonisolated let ownAddresses: @Sendable () async -> [Multiaddr]
     private nonisolated let onEvent: @Sendable (MembershipEvent) -> Void
     private nonisolated let origin = ContinuousClock.now
@@ -83,13 +83,13 @@ package actor MembershipService: GossipDelegate {
     ///   - configuration: identity, bootstrap, times.
     ///   - host: the node's connections.
     ///   - addresses: where others may dial this node, without `/p2p/…`.
-    ///   - hello: who this node is and what it can run now.
+    ///   - hello: who this node is and what it can run now for a peer.
     ///   - onEvent: called for what belongs into the log; must not block.
     package init(
         _ configuration: Configuration,
         host: any StreamHost,
         addresses: @escaping @Sendable () async -> [Multiaddr],
-        hello: @escaping @Sendable () async -> HelloMessage,
+        hello: @escaping @Sendable (PeerID) async -> HelloMessage,
         onEvent: @escaping @Sendable (MembershipEvent) -> Void = { _ in }
     ) {
         self.host = host
@@ -271,7 +271,7 @@ package actor MembershipService: GossipDelegate {
         case .bootstrap(let address): await dial(address)
         case .hello(let peer):
             // A peer that does not answer is asked again later.
-            if let hello = try? await MapReducePeer(peer, host: host).hello(await ownHello()) {
+            if let hello = try? await MapReducePeer(peer, host: host).hello(await ownHello(peer)) {
                 learned(hello, from: peer)
             }
         }

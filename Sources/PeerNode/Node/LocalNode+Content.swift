@@ -175,7 +175,7 @@ extension LocalNode {
         case .dagPB:
             switch try UnixFSNode.read(cid, in: store) {
             case .file(let file): return ContentInfo(cid: cid, kind: .file, size: file.byteCount)
-            case .directory: return ContentInfo(cid: cid, kind: .directory, size: 0)
+            case .directory, .shard: return ContentInfo(cid: cid, kind: .directory, size: 0)
             case .symlink(let target):
                 let text = String(decoding: target, as: UTF8.self)
                 return ContentInfo(cid: cid, kind: .symlink, size: UInt64(target.count), target: text)

@@ -32,9 +32,13 @@ extension LocalNode {
             peers: [],
             activeJobs: try await jobs().filter { !$0.state.isFinal }
         )
+        status.sandbox = gate.sandbox
+        // A wrong file shows in `policy show`, and in the refusals.
+        status.allowsUnconfined = (try? gate.policy().allowsUnconfined) ?? false
         guard let network else { return status }
         status.peers = try await peers()
         status.counters = await network.counters()
+        status.counters["policy"] = ["refusedJobs": gate.refusalCount]
         status.bootstrap = await network.membership.status().bootstrap.map(BootstrapInfo.init)
         status.waits = await network.exchange.status().waits.map { wait in
             "block \(wait.cid) and \(wait.missingCount - 1) others, for \(wait.waited.components.seconds) s, "

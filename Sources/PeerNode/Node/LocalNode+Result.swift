@@ -25,9 +25,7 @@ extension LocalNode {
 
     /// The part files of a result, in order; a single file is its own part.
     private static func parts(of result: CID, in store: any BlockStore) throws -> [ResultPart] {
-        guard result.codec == .dagPB, case .directory = try UnixFSNode.read(result, in: store) else {
-            return [try ResultPart(result, in: store)]
-        }
+        if case .file = try UnixFSNode.read(result, in: store) { return [try ResultPart(result, in: store)] }
         let files = try DirectoryReader.entries(of: result, in: store).filter {
             $0.name.starts(with: "part-".utf8)
         }

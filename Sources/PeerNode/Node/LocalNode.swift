@@ -43,6 +43,8 @@ public final class LocalNode: NodeService {
     package let threads: WorkerThreads
     let adds = AddTable()
     let startedAt: Int64
+    /// Who may have this node run what.
+    let gate: PolicyGate
     private let lock: HomeLock
     private let service = Mutex<JobService?>(nil)
     /// `nil`: the node is alone.
@@ -52,11 +54,15 @@ public final class LocalNode: NodeService {
     ///
     /// Blocks its thread.
     ///
-    /// - Throws: `NodeError` when the store cannot be opened.
+    /// - Throws: `NodeError` when the store cannot be opened, or a daemon's policy not be read.
     public init(home: HomeFolder, lock: HomeLock, options: Options) throws(NodeError) {
         self.home = home
         self.lock = lock
         self.options = options
+        let gate = PolicyGate(home: home, inPrivateNetwork: options.network?.swarmKey != nil)
+        // A daemon does not start with a policy that it cannot follow; a command reads it when it matters.
+        if options.isDaemon { _ = try gate.policy() }
+        self.gate = gate
         threads = WorkerThreads()
         startedAt = LocalNode.now()
         let store: SQLiteBlockStore
@@ -75,7 +81,7 @@ public final class LocalNode: NodeService {
         }
         var made: JobService?
         self.network = try NodeNetwork(network, home: home, store: store) { exchange in
-            let service = LocalNode.makeService(store, home, options, exchange)
+            let service = LocalNode.makeService(store, home, options, gate, exchange)
             made = service
             return service
         }
@@ -91,9 +97,21 @@ public final class LocalNode: NodeService {
     /// Executes jobs until `stop` is called or the task is cancelled.
     public func run() async {
         await withDiscardingTaskGroup { group in
-            if let network { group.addTask { await network.run() } }
+            if let network {
+                group.addTask { await self.trySandbox() }
+                group.addTask { await network.run() }
+            }
             await jobService().run()
             group.cancelAll()
+        }
+    }
+
+    /// Learns what the sandbox lacks on this machine, and says so.
+    private func trySandbox() async {
+        let state = await jobService().library.sandboxState()
+        let allowsUnconfined = (try? gate.policy().allowsUnconfined) ?? false
+        if let warning = state.warning(allowsUnconfined: allowsUnconfined) {
+            options.network?.log(.warning, "sandbox", ["state": warning])
         }
     }
 
@@ -113,7 +131,7 @@ public final class LocalNode: NodeService {
     func jobService() -> JobService {
         service.withLock { service in
             if let service { return service }
-            let made = LocalNode.makeService(store, home, options, nil)
+            let made = LocalNode.makeService(store, home, options, gate, nil)
             service = made
             return made
         }
@@ -123,19 +141,22 @@ public final class LocalNode: NodeService {
         _ store: SQLiteBlockStore,
         _ home: HomeFolder,
         _ options: Options,
+        _ gate: PolicyGate,
         _ exchange: Exchange?
     ) -> JobService {
         let configuration = JobConfiguration(
             databasePath: home.jobDatabase,
             slots: options.slots,
             memoryByteCount: options.memory,
+            workFolderPath: home.workFolder,
             resumesJobs: options.isDaemon
         )
         return JobService(
             store: store,
             configuration: configuration,
-            engines: BuiltInEngines(),
-            exchange: exchange
+            engines: StandardEngines(),
+            exchange: exchange,
+            policy: gate
         )
     }
 

@@ -74,11 +74,11 @@ final class NodeNetwork: Sendable {
             ),
             host: host,
             addresses: { await host.listenAddresses },
-            hello: { await runner.hello() },
+            hello: { await runner.hello(to: $0) },
             onEvent: { NodeNetwork.note($0, log) }
         )
         calls = MapReduceService(host: host, store: store, worker: runner, gossip: membership)
-        finder = WorkerFinder(host: host, service: service) { await runner.hello() }
+        finder = WorkerFinder(host: host, service: service) { await runner.hello(to: $0) }
     }
 
     /// Binds the addresses to listen on.
@@ -111,6 +111,9 @@ final class NodeNetwork: Sendable {
         await host.stop()
         exchange.stop()
     }
+
+    /// Ends what the policy does not allow any more.
+    func policyChanged() async { await runner.policyChanged() }
 
     // MARK: Options
 

@@ -40,6 +40,10 @@ public struct NodeStatus: Hashable, Sendable {
     public var bootstrap: [BootstrapInfo] = []
     /// Blocks that are waited for.
     public var waits: [String] = []
+    /// What is known of the sandbox of functions.
+    public var sandbox = SandboxState.unknown
+    /// Functions of other nodes run even where a part of the sandbox is missing.
+    public var allowsUnconfined = false
 
     /// Describes a node.
     public init(

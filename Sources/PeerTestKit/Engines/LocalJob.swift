@@ -12,6 +12,8 @@ public struct LocalJob {
     public var groupLeafCount = 4
     /// Runs merged into one before the reduces; 1: none.
     public var mergeCount = 1
+    /// Runs merged into one lie far apart in the input, and not side by side.
+    public var mergesScattered = false
     /// Memory limit of each attempt, in bytes.
     public var memoryByteCount = 1 << 30
 
@@ -75,6 +77,21 @@ public struct LocalJob {
     ) throws(TaskFault) -> [any RunBytes] {
         guard mergeCount > 1 else { return runs }
         var merged: [any RunBytes] = []
+        if mergesScattered {
+            let count = (runs.count + mergeCount - 1) / mergeCount
+            for first in 0..<count {
+                let group = stride(from: first, to: runs.count, by: count).map { runs[$0] }
+                merged.append(
+                    try engine.executeMerge(
+                        runs: group,
+                        output: MemoryFile(),
+                        spills: spills,
+                        limits: limits
+                    ).run
+                )
+            }
+            return merged
+        }
         for start in stride(from: 0, to: runs.count, by: mergeCount) {
             let group = Array(runs[start..<min(start + mergeCount, runs.count)])
             merged.append(

@@ -79,6 +79,60 @@ struct JobCoordinatorTests {
         #expect(given.map(\.item.index) == [1, 3, 0, 2])
     }
 
+    @Test func aRefusalIsNoFailureAndTheItemGoesElsewhere() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 3), now: .zero))
+        #expect(given.map(\.worker) == [there, there])
+        let taken = starts(machine.workerJoined(here, slots: 2, now: .zero))
+        #expect(taken.map(\.item.index) == [2])
+        let moved = starts(machine.attemptRefused(given[0].id, now: .zero))
+        #expect(moved.map(\.worker) == [here])
+        #expect(moved.map(\.item) == [given[0].item])
+        // The other attempt that was under way there may still end well, or be refused too.
+        let last = starts(machine.attemptRefused(given[1].id, now: .zero))
+        #expect(last.map(\.worker) == [here])
+        #expect(!machine.isExcluded(there, from: job))
+    }
+
+    @Test func aWorkerThatRefusedGetsNothingMoreOfTheJobButOfOthers() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 8), now: .zero))
+        let refused = given.filter { $0.worker == there }
+        for attempt in refused { _ = machine.attemptRefused(attempt.id, now: .zero) }
+        for attempt in given where attempt.worker == here {
+            let next = starts(machine.attemptSucceeded(attempt.id, isRecorded: true, now: .zero))
+            #expect(next.allSatisfy { $0.worker == here })
+        }
+        let other = starts(machine.add(JobNumber(2), shape(maps: 2), now: .zero))
+        #expect(other.contains { $0.worker == there })
+    }
+
+    @Test func whenEveryWorkerRefusesTheJobEnds() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        #expect(given.map(\.worker) == [here, there])
+        let moved = starts(machine.attemptRefused(given[0].id, now: .zero))
+        #expect(moved.map(\.worker) == [there])
+        let end = machine.attemptRefused(given[1].id, now: .zero)
+        #expect(end == [.stop(moved[0]), .end(job, .failed(given[1], reason: .refusedByAll))])
+    }
+
+    @Test func aRefusingWorkerIsNoHopeForAnItemThatOthersFailed() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        _ = machine.attemptRefused(given[1].id, now: .zero)
+        let gone = TaskFault.blockUnavailable(CID.of([1], codec: .raw), file: "a", offset: 0, reason: "gone")
+        let end = machine.attemptFailed(given[0].id, gone, randomness: 0, now: .zero)
+        #expect(end.last == .end(job, .failed(given[0], reason: .fault(gone))))
+    }
+
     @Test func fourthFailureEndsTheJobWithThatAttempt() {
         var machine = JobCoordinator()
         _ = machine.workerJoined(here, slots: 1, now: .zero)
@@ -176,8 +230,8 @@ struct JobCoordinatorTests {
         shape.stages[1].onlyWorker = here
         let map = starts(machine.add(job, shape, now: .zero))[0]
         let confined = starts(machine.attemptSucceeded(map.id, isRecorded: true, now: .zero))
-        #expect(confined.map(\.worker) == [here, here])
-        #expect(starts(machine.openStage(1, of: job, now: .zero)).map(\.worker) == [there, there])
+        #expect(confined.map(\.worker) == [here], "no more than run at once: the rest may go to others yet")
+        #expect(starts(machine.openStage(1, of: job, now: .zero)).map(\.worker) == [here, there, there])
         #expect(machine.openStage(1, of: job, now: .zero).isEmpty)
     }
 
@@ -211,6 +265,20 @@ struct JobCoordinatorTests {
         let actions = machine.attemptFailed(reduce.id, fault, lostInputs: [0], randomness: 0, now: .zero)
         #expect(actions.first == .withdraw(job, map.item))
         #expect(starts(actions).map(\.item) == [map.item])
+    }
+
+    @Test func anAttemptGivenBackIsGivenOutAgainAndCountsAsNoFailure() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var map = starts(machine.add(job, shape(maps: 1), now: .zero))[0]
+        for number in 2...10 {
+            let again = starts(machine.attemptReturned(map.id, now: .zero))
+            #expect(again.map(\.item) == [map.item])
+            #expect(again[0].number == number)
+            #expect(machine.attemptReturned(map.id, now: .zero).isEmpty)
+            map = again[0]
+        }
+        #expect(!machine.isExcluded(here, from: job))
     }
 
     @Test func outputLostAgainAndAgainEndsTheJob() {

@@ -82,6 +82,10 @@ struct MapReduceMessageTests {
             ("gossip_pull", .gossip(gossipPull)),
             ("map", .map(mapTask)),
             (
+                "map_merged_later",
+                .map(MapTaskMessage(head: head, assignment: mapTask.assignment, isMergedLater: true))
+            ),
+            (
                 "reduce",
                 .reduce(
                     ReduceTaskMessage(

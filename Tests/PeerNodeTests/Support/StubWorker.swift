@@ -15,13 +15,13 @@ final class StubWorker: WorkerDelegate {
 
     init(
         _ body: @escaping Body = { _, _, _ in
-            .failure(.failure(CallFailure(.refused, message: "no tasks here")))
+            .failure(.failure(CallFailure(.notAllowed, message: "no tasks here")))
         }
     ) {
         self.body = body
     }
 
-    func hello() -> HelloMessage {
+    func hello(to peer: PeerID) -> HelloMessage {
         HelloMessage(agent: "stub/1", engines: ["builtin/1"], slots: 4, busySlots: 1)
     }
 
@@ -29,8 +29,8 @@ final class StubWorker: WorkerDelegate {
         _ task: RemoteTask,
         from master: PeerID,
         progress: @escaping @Sendable (UInt64) -> Void
-    ) async -> Result<[UInt8], CallError> {
-        await body(task, master, progress)
+    ) async -> Result<TaskAnswer, CallError> {
+        await body(task, master, progress).map { TaskAnswer(receipt: $0) }
     }
 
     func cancel(attempt: UInt64, from master: PeerID) -> Bool {
