@@ -12,7 +12,9 @@ struct PairInput {
     /// Takes the next pairs.
     ///
     /// - Returns: `false` behind the last.
-    mutating func fill(_ piece: inout PairPiece, from channel: Channel, capacity: Int) throws(FunctionFault) -> Bool {
+    mutating func fill(_ piece: inout PairPiece, from channel: Channel, capacity: Int) throws(FunctionFault)
+        -> Bool
+    {
         piece.removeAll()
         while position == frame.count {
             guard let next = try channel.next() else { return false }

@@ -28,7 +28,9 @@ struct PairPiece {
     /// - Returns: `false` when it has an escape that does not exist.
     mutating func append(escaped line: UnsafeRawBufferPointer) -> Bool {
         let tab = line.firstIndex(of: 0x09)
-        guard appendUnescaped(UnsafeRawBufferPointer(rebasing: line[..<(tab ?? line.count)])) else { return false }
+        guard appendUnescaped(UnsafeRawBufferPointer(rebasing: line[..<(tab ?? line.count)])) else {
+            return false
+        }
         bounds.append(Int32(bytes.count))
         guard let tab else {
             bounds.append(PairPiece.none)

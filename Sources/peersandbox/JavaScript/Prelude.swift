@@ -44,7 +44,8 @@ enum Prelude {
         const substring = unbound(String.prototype.substring);
         const join = unbound(Array.prototype.join);
         const push = unbound(Array.prototype.push);
-        const test = RegExp.prototype.test, exec = RegExp.prototype.exec;
+        // Asks no other method, as `test` does.
+        const exec = RegExp.prototype.exec;
         const stringify = JSON.stringify;
         const symbolText = unbound(Symbol.prototype.toString);
         const isPrototypeOf = unbound(Object.prototype.isPrototypeOf);
@@ -84,7 +85,7 @@ enum Prelude {
         define(globalThis, "Date", FixedDate);
 
         // Chris Doty-Humphrey's sfc32.
-        let a = seed[0], b = seed[1], c = seed[2], round = 1;
+        let a = 0, b = 0, c = 0, round = 1;
         function random32() {
             const sum = (a + b + round) | 0;
             round = (round + 1) | 0;
@@ -220,7 +221,7 @@ enum Prelude {
         function part(value, what) {
             switch (typeof value) {
             case "string":
-                if (isLatin1 && apply(test, wide, [value])) {
+                if (isLatin1 && apply(exec, wide, [value]) !== null) {
                     throw new RangeFailure("the " + what + " " + cut(stringify(value), 100)
                         + " has characters above U+00FF, which the encoding latin1 does not have");
                 }
@@ -318,8 +319,14 @@ enum Prelude {
 
         // Loading.
         let map, combine, reduce, setup, isBytes = false;
+        const entryNames = ["map", "combine", "reduce", "setup"];
+        const space = "(?:\\s|/\\*[^]*?\\*/|//[^\\n]*\\n)*";
+        const unknown = /\[native code\]\s*\}$|\barguments\b/;
+        const arrow = new RegExp("^" + space + "([\\w$]+)" + space + "=>");
+        const first = new RegExp("\\(" + space + "([^\\s]?)");
         function load(found, encoding, fallback) {
-            for (const name of ["map", "combine", "reduce", "setup"]) {
+            for (let i = 0; i < entryNames.length; i++) {
+                const name = entryNames[i];
                 if (found[name] === undefined && isObject(fallback) && fallback[name] !== undefined) {
                     found[name] = fallback[name];
                     if (typeof found[name] === "function") found["bound" + name] = bind(found[name], fallback);
@@ -327,8 +334,8 @@ enum Prelude {
                 const value = found[name];
                 if (value === undefined) continue;
                 if (typeof value !== "function") throw new Failure(name + " is " + show(value, true) + ", not a function");
-                for (const prototype of asyncPrototypes) {
-                    if (getPrototypeOf(value) === prototype) {
+                for (let j = 0; j < asyncPrototypes.length; j++) {
+                    if (getPrototypeOf(value) === asyncPrototypes[j]) {
                         throw new Failure(name + " is asynchronous or a generator; functions are synchronous and call emit");
                     }
                 }
@@ -352,12 +359,11 @@ enum Prelude {
         }
         // Whether a function looks at its first parameter, by its text.
         function usesKey(source) {
-            if (apply(test, /\[native code\]\s*\}$|\barguments\b/, [source])) return true;
-            const space = "(?:\\s|/\\*[^]*?\\*/|//[^\\n]*\\n)*";
-            const arrow = apply(exec, new RegExp("^" + space + "([\\w$]+)" + space + "=>"), [source]);
-            if (arrow !== null) return arrow[1][0] !== "_";
-            const first = apply(exec, new RegExp("\\(" + space + "([^\\s]?)"), [source]);
-            return first === null || (first[1] !== ")" && first[1] !== "_");
+            if (apply(exec, unknown, [source]) !== null) return true;
+            const bare = apply(exec, arrow, [source]);
+            if (bare !== null) return bare[1][0] !== "_";
+            const found = apply(exec, first, [source]);
+            return found === null || (found[1] !== ")" && found[1] !== "_");
         }
         function start() {
             if (setup !== undefined) checkResult(setup(args));

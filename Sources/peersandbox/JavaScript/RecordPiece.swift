@@ -16,9 +16,8 @@ struct RecordPiece {
 
     var count: Int { ends.count }
 
-    /// Takes the next records of a chunk.
+    /// Takes the next records of a chunk; `position` is where the first begins in it, and is moved behind the last.
     ///
-    /// - Parameter position: where the first begins in the chunk; moved behind the last.
     /// - Returns: `false` when the chunk holds no more.
     mutating func fill(from chunk: borrowing RecordChunkView, at position: inout Int, capacity: Int) -> Bool {
         bytes.removeAll(keepingCapacity: true)

@@ -17,7 +17,9 @@ struct RecordPlace {
         guard let input, records.ends.indices.contains(index) else { return false }
         fault.input = input
         fault.offset = records.offsets[index]
-        fault.excerpt = Array(records.bytes[records.range(of: index)].prefix(FunctionFault.maxExcerptByteCount))
+        fault.excerpt = Array(
+            records.bytes[records.range(of: index)].prefix(FunctionFault.maxExcerptByteCount)
+        )
         return true
     }
 }

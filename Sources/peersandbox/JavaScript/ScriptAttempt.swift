@@ -80,7 +80,10 @@ extension ScriptAttempt {
             header = context.elements(of: context.property("header", of: entries), as: Int32.self)
             return entries
         } catch {
-            throw FunctionFault(.sandbox, "the engine's own part failed: \(context.description(of: error.value))")
+            throw FunctionFault(
+                .sandbox,
+                "the engine's own part failed: \(context.description(of: error.value))"
+            )
         }
     }
 
@@ -96,13 +99,43 @@ extension ScriptAttempt {
     private func natives() -> JSValueRef? {
         let object = context.object()
         let bodies: [(String, NativeBody)] = [
-            ("output", { [unowned self] in self.emit($1); return $0.undefined }),
+            (
+                "output",
+                { [unowned self] in
+                    self.emit($1); return $0.undefined
+                }
+            ),
             ("next", { [unowned self] context, _ in self.nextPairs() }),
-            ("log", { [unowned self] in self.log($1); return $0.undefined }),
-            ("counter", { [unowned self] in self.count($1); return $0.undefined }),
-            ("skipped", { [unowned self] in self.channel?.skipped(self.told($1)); return $0.undefined }),
-            ("failed", { [unowned self] in self.fail(self.told($1)); return $0.undefined }),
-            ("late", { [unowned self] context, _ in self.emittedTooLate(); return context.undefined }),
+            (
+                "log",
+                { [unowned self] in
+                    self.log($1); return $0.undefined
+                }
+            ),
+            (
+                "counter",
+                { [unowned self] in
+                    self.count($1); return $0.undefined
+                }
+            ),
+            (
+                "skipped",
+                { [unowned self] in
+                    self.channel?.skipped(self.told($1)); return $0.undefined
+                }
+            ),
+            (
+                "failed",
+                { [unowned self] in
+                    self.fail(self.told($1)); return $0.undefined
+                }
+            ),
+            (
+                "late",
+                { [unowned self] context, _ in
+                    self.emittedTooLate(); return context.undefined
+                }
+            ),
         ]
         for (name, body) in bodies { context.set(name, context.function(body), of: object) }
         return object
@@ -222,7 +255,7 @@ extension ScriptAttempt {
         }
     }
 
-    /// `output(text, count, bytes)`
+    /// `output(text, count, bytes)`: pairs are emitted.
     private func emit(_ arguments: [JSValueRef?]) {
         guard fault == nil, let channel, arguments.count == 3,
             let text = arguments[0].flatMap({ ScriptString(of: $0, in: context) }),
@@ -246,9 +279,10 @@ extension ScriptAttempt {
         channel.log(text.utf8)
     }
 
-    /// `counter(group NUL name, amount)`
+    /// `counter(group NUL name, amount)`: a counter grows.
     private func count(_ arguments: [JSValueRef?]) {
-        guard let channel, arguments.count == 2, let names = context.text(arguments[0])?.split(separator: "\0"),
+        guard let channel, arguments.count == 2,
+            let names = context.text(arguments[0])?.split(separator: "\0"),
             names.count == 2, let amount = context.integer(arguments[1], as: Int64.self)
         else { return }
         channel.count(CounterIncrement(group: String(names[0]), name: String(names[1]), amount: amount))
@@ -270,13 +304,17 @@ extension ScriptAttempt {
         var fault = scriptFault(arguments).functionFault(.threw, file: program.name)
         let index = arguments.count > 4 ? context.integer(arguments[4], as: Int.self) ?? 0 : 0
         if !place.describe(index, in: &fault), arguments.count > 5 {
-            fault.excerpt = Array((context.text(arguments[5]) ?? "").utf8.prefix(FunctionFault.maxExcerptByteCount))
+            fault.excerpt = Array(
+                (context.text(arguments[5]) ?? "").utf8.prefix(FunctionFault.maxExcerptByteCount)
+            )
         }
         return fault
     }
 
     private func scriptFault(_ arguments: [JSValueRef?]) -> ScriptFault {
-        guard arguments.count >= 4 else { return ScriptFault(message: "failed", line: 0, column: 0, stack: "") }
+        guard arguments.count >= 4 else {
+            return ScriptFault(message: "failed", line: 0, column: 0, stack: "")
+        }
         return ScriptFault(
             message: context.text(arguments[0]) ?? "",
             line: context.integer(arguments[1]) ?? 0,

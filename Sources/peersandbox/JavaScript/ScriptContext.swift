@@ -102,7 +102,9 @@ extension ScriptContext {
     }
 
     /// A number without its fraction; `nil` for other values and those out of range.
-    func integer<Integer: FixedWidthInteger>(_ value: Value?, as type: Integer.Type = Integer.self) -> Integer? {
+    func integer<Integer: FixedWidthInteger>(_ value: Value?, as type: Integer.Type = Integer.self)
+        -> Integer?
+    {
         guard let value, JSValueIsNumber(reference, value) else { return nil }
         return Integer(exactly: JSValueToNumber(reference, value, nil).rounded(.towardZero))
     }
@@ -123,7 +125,10 @@ extension ScriptContext {
     func elements<Element>(of array: Value?, as type: Element.Type) -> UnsafeMutableBufferPointer<Element> {
         let start = JSObjectGetTypedArrayBytesPtr(reference, array, nil)
         let count = JSObjectGetTypedArrayByteLength(reference, array, nil) / MemoryLayout<Element>.size
-        return UnsafeMutableBufferPointer(start: start?.assumingMemoryBound(to: type), count: start == nil ? 0 : count)
+        return UnsafeMutableBufferPointer(
+            start: start?.assumingMemoryBound(to: type),
+            count: start == nil ? 0 : count
+        )
     }
 }
 

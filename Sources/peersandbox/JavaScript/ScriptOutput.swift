@@ -7,11 +7,7 @@ struct ScriptOutput {
     private var narrow: [CChar] = []
     private var packed: [UInt8] = []
 
-    /// Emits pairs.
-    ///
-    /// - Parameters:
-    ///   - sizes: of keys and values by turns.
-    ///   - bytes: what was emitted as bytes, one behind the other.
+    /// Emits pairs: `sizes` are of keys and values by turns, `bytes` what was emitted as bytes, one behind the other.
     mutating func emit(
         _ string: ScriptString,
         sizes: UnsafeBufferPointer<Int32>,

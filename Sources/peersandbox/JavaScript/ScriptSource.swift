@@ -28,7 +28,8 @@ struct ScriptSource {
         self.units.insert(contentsOf: ScriptSource.prefix.utf16, at: 0)
     }
 
-    private mutating func rewrite(_ tokens: [ScriptTokens.Token], _ texts: ScriptTokens) throws(FunctionFault) {
+    private mutating func rewrite(_ tokens: [ScriptTokens.Token], _ texts: ScriptTokens) throws(FunctionFault)
+    {
         var previous: String?
         for (index, token) in tokens.enumerated() {
             let text = token.kind == .word || token.kind == .punctuator ? texts.text(token) : ""
@@ -80,7 +81,7 @@ struct ScriptSource {
         }
     }
 
-    /// `export { a, b as map };`
+    /// Reads `export { a, b as map };` and overwrites it.
     private mutating func rewriteList(
         _ tokens: [ScriptTokens.Token],
         _ index: Int,

@@ -45,7 +45,9 @@ final class ScriptString {
     /// - Returns: `false` when it is not, and `target` has arbitrary bytes then.
     func copyASCII(to target: UnsafeMutableBufferPointer<CChar>) -> Bool {
         // What does not fit is cut, and what is malformed ends early: the count alone does not tell.
-        guard JSStringGetUTF8CString(reference, target.baseAddress, target.count) == count + 1 else { return false }
+        guard JSStringGetUTF8CString(reference, target.baseAddress, target.count) == count + 1 else {
+            return false
+        }
         return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(target)[..<count]).isASCII
     }
 
