@@ -21,7 +21,7 @@ enum Prelude {
     /// Longest key or value that can be emitted, in units or bytes.
     static let maxPartCount = 60 << 20
     /// Most counters of an attempt.
-    static let maxCounterCount = 1000
+    static let maxCounterCount = 256
     /// Longest name of a counter or its group, in units.
     static let maxCounterNameCount = 256
     /// Longest line of log, message or stack, in units.
