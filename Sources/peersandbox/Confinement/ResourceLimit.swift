@@ -13,11 +13,18 @@ enum ResourceLimit {
     private static let cpuSeconds: UInt = 86_400
 
     /// Sets the limits of a process that runs foreign code.
-    static func confine() {
+    static func confine(hasOwnUsers: Bool) {
         limit_resource(resource_addresses, addressByteCount)
         limit_resource(resource_descriptors, descriptorCount)
-        limit_resource(resource_threads, threadCount)
+        if hasOwnUsers { limitThreads(threadCount) }
         limit_resource(resource_cpu, cpuSeconds)
         for none in [resource_core, resource_file_size, resource_locked] { limit_resource(none, 0) }
+    }
+
+    /// Limits processes and threads of the user; in a user namespace these are the process's own and its children's.
+    ///
+    /// Before Linux 5.14 they are all of the user's, wherever, and the limit is left alone.
+    static func limitThreads(_ count: UInt) {
+        if Kernel.isAtLeast(5, 14) { limit_resource(resource_threads, count) }
     }
 }
