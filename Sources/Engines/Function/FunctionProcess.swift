@@ -55,6 +55,7 @@ package final class FunctionProcess {
     /// Starts a helper for functions of one kind.
     ///
     /// - Parameters:
+    ///   - engine: the kind.
     ///   - executable: the helper's program; else the one that `HelperExecutable` finds.
     ///   - isCancelled: asked every 20 ms or so while a call lasts; `true` ends the call with `Fault.task(.cancelled)`,
     ///     and the helper.
@@ -76,7 +77,11 @@ package final class FunctionProcess {
 extension FunctionProcess {
     /// Hands over the function, once; a fault ends the helper.
     ///
-    /// - Parameter onAnswer: gets the log of what the function does while it loads.
+    /// - Parameters:
+    ///   - preparation: the function, and what its attempts may use.
+    ///   - onAnswer: gets the log of what the function does while it loads.
+    /// - Returns: what the function can do, and what the sandbox lacks here.
+    /// - Throws: `Fault.function` when the function is refused; then the helper has ended.
     package func prepare(
         _ preparation: Preparation,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
