@@ -4,7 +4,7 @@ import MRProtocol
 /// Folds sorted pairs key by key and hands the results on.
 ///
 /// As a combine it hands on pairs that can be folded again; as a reduce, what the result shows.
-final class Fold {
+final class Fold: PairFold {
     private let kind: FoldKind
     private let isReduce: Bool
     private let output: any PairOutput

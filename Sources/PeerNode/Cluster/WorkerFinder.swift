@@ -66,8 +66,13 @@ package struct WorkerFinder: Sendable {
         let caller = MapReducePeer(peer, host: host)
         // A peer that does not answer is greeted again later.
         guard let answer = try? await caller.hello(await hello(peer)) else { return }
-        guard answer.engines.contains(service.engineName) else { return }
+        let known = service.engineNames
+        guard answer.engines.contains(where: known.contains) else { return }
         guard answer.slots > 0 else { return await service.workerDeclined(peer) }
-        await service.workerJoined(caller, slots: min(Int(answer.slots), JobLimits.maxSlots))
+        await service.workerJoined(
+            caller,
+            slots: min(Int(answer.slots), JobLimits.maxSlots),
+            engines: Set(answer.engines)
+        )
     }
 }

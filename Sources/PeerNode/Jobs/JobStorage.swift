@@ -53,9 +53,10 @@ struct JobKeys: Sendable {
     var reduce: TaskKeyContext
     var job: TaskKey
 
-    init(_ spec: JobSpec, specCID: CID, engines: any JobEngines) {
-        let version = engines.version
-        map = TaskKeyContext(mapsOf: spec, engineVersion: version, usesPosition: engines.usesPosition(spec))
+    init(_ spec: JobSpec, specCID: CID, engines: any JobEngines, functions: JobFunctions?) {
+        let version = engines.version(for: spec)
+        let usesPosition = functions?.usesPosition ?? engines.usesPosition(spec)
+        map = TaskKeyContext(mapsOf: spec, engineVersion: version, usesPosition: usesPosition)
         reduce = TaskKeyContext(reducesOf: spec, mapContext: map, engineVersion: version)
         job = TaskKey.job(specCID, engineVersion: version)
     }
@@ -74,13 +75,14 @@ extension JobStorage {
     func plan(
         _ number: JobNumber,
         _ status: JobStatus,
+        functions: JobFunctions?,
         usesMemory: Bool,
         slots: Int
     ) -> PlanOutcome {
         do throws(TaskFault) {
-            let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines)
+            let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines, functions: functions)
             let ingest = try makeIngest()
-            try hold(status.spec.inputs.map(\.root), ingest)
+            try hold(status.spec.inputs.map(\.root) + status.spec.codeRoots, ingest)
             if usesMemory, let known = rememberedResult(keys, status, ingest) { return known }
             var resolver = InputResolver(store: store)
             for input in status.spec.inputs { try resolver.add(input) }
@@ -90,7 +92,8 @@ extension JobStorage {
                 engines: engines,
                 store: reading(ingest),
                 ingest: ingest,
-                configuration: configuration
+                configuration: configuration,
+                functions: functions
             )
             return .planned(
                 try plan(resolver, execution: execution, keys: keys, usesMemory: usesMemory, slots: slots)
