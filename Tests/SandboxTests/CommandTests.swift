@@ -211,7 +211,7 @@ struct WithoutNamespaces {
         let held = try HeldPipe(in: folder)
         let helper = try helper(
             .command,
-            "exec 9>held; echo held >&9; bomb() { sleep 0.01; bomb & bomb & wait; }; bomb 2>/dev/null",
+            "exec 9>held; echo held >&9; \(Excess.bomb)",
             FunctionLimits(processCount: 20)
         )
         let failure = fault { try helper.map(["x\n"]) }
@@ -263,7 +263,7 @@ struct CommandLimitTests {
             limit: "memory, 64 MiB"
         ),
         Excess(
-            request: "bomb() { bomb & bomb & wait; }; bomb 2>/dev/null; sleep 1000",
+            request: Excess.bomb,
             limits: FunctionLimits(processCount: 20),
             limit: "processes, 20"
         ),

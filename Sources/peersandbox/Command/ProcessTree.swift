@@ -44,8 +44,10 @@ struct ProcessTree {
             } else {
                 for process in stopAll() { kill(process, SIGKILL) }
             }
-            // Waits for one, then looks again: a killed process's children have become this one's.
+            // Waits for one, takes all that have ended, then looks again: a killed process's children have become
+            // this one's.
             guard waitpid(-1, nil, 0) > 0 || errno == EINTR else { return }
+            while waitpid(-1, nil, WNOHANG) > 0 {}
         }
     }
 
