@@ -114,4 +114,21 @@ public struct FunctionDefaults: Hashable, Sendable {
             combine = nil
         }
     }
+
+    /// What goes with a built-in map.
+    ///
+    /// A reduce of the user's own brings no combine: only its author knows whether it can be one.
+    ///
+    /// - Parameters:
+    ///   - map: the name of the map.
+    ///   - arguments: the job's.
+    ///   - reduce: the reduce that the user chose, or `nil`.
+    public init(builtIn map: String, arguments: [String: String], reduce: FunctionReference?) {
+        var chosen: String?
+        if case .builtIn(let name)? = reduce { chosen = name }
+        let known = BuiltInEngine.defaults(forMap: map, arguments: arguments, reduce: chosen)
+        combine = reduce?.isUserFunction == true ? nil : known?.combine.map(FunctionReference.builtIn)
+        self.reduce = reduce ?? .builtIn(known?.reduce ?? "identity")
+        format = known?.format ?? .lines
+    }
 }

@@ -9,13 +9,19 @@ extension JobService {
     ///
     /// - Throws: `JobServiceError.invalidJob` with the function's own fault.
     func functions(of submission: JobSubmission) async throws(JobServiceError) -> JobFunctions? {
-        do throws(TaskFault) {
-            guard let functions = try await loadFunctions(submission.spec) else { return nil }
+        do {
+            guard let functions = try await library.load(submission.spec, from: nil) else { return nil }
             // The built-in parts beside them.
             _ = try engines.make(submission.spec, functions: functions)
             return functions
+        } catch let refusal as PolicyRefusal {
+            throw notAllowed(refusal)
+        } catch let fault as TaskFault {
+            let isFunction = if case .userFunction = fault { true } else { false }
+            let report = fault.report(naming: submission.functionNames)
+            throw JobServiceError(isFunction ? .invalidFunction : .invalidJob, report)
         } catch {
-            throw JobServiceError(.invalidJob, error.report(naming: submission.functionNames))
+            throw JobServiceError(.invalidJob, "\(error)")
         }
     }
 

@@ -14,11 +14,13 @@ extension JobService {
             submission.spec.limits = grant.limits.bounding(submission.spec.limits)
             return submission
         } catch {
-            throw JobServiceError(
-                .notAllowed,
-                "\(error.reason); `peerctl policy show` shows this node's policy"
-            )
+            throw notAllowed(error)
         }
+    }
+
+    /// What this node's own user is told.
+    func notAllowed(_ refusal: PolicyRefusal) -> JobServiceError {
+        JobServiceError(.notAllowed, "\(refusal.reason); `peerctl policy show` shows this node's policy")
     }
 
     /// A connected node gives this one no slots.

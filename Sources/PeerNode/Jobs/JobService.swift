@@ -72,7 +72,7 @@ public actor JobService {
     /// This node as a worker.
     static let selfWorker = WorkerID(0)
     /// Longest name of a job, in UTF-8 bytes.
-    static let maxNameByteCount = 256
+    public static let maxNameByteCount = 256
 
     /// Runs on a thread of its own: the coordinator answers at once, however busy the slots are.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }

@@ -7,10 +7,17 @@ internal import Multiformats
 extension LocalNode {
     /// As `NodeService` says.
     public func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
+        try await jobService().library.describe(source, name: name)
+    }
+}
+
+extension FunctionLibrary {
+    /// As `NodeService.checkFunction` says.
+    func describe(_ source: FunctionSource, name: String) async throws(NodeError) -> FunctionDescription {
         var names: [CID: String] = [:]
         if let cid = source.cid, !name.isEmpty { names[cid] = name }
         do {
-            return try await jobService().library.describe(source)
+            return try await describe(source)
         } catch let fault as TaskFault {
             let code: NodeError.Code =
                 switch fault {
