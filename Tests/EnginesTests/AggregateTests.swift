@@ -65,7 +65,8 @@ struct AggregateTests {
     @Test(
         "What it does not know or cannot read is a fault that names the key",
         arguments: [
-            "word\t1\n", "LongSum:a\t1\n", "LongValueSum:a\tone\n", "LongValueSum:a\n", "ValueHistogram:a\tx\\ty\n",
+            "word\t1\n", "LongSum:a\t1\n", "LongValueSum:a\tone\n", "LongValueSum:a\n",
+            "ValueHistogram:a\tx\\ty\n",
             "LongValueSum:a\t9223372036854775807\nLongValueSum:a\t1\n",
         ]
     )

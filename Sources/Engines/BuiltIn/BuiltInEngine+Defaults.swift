@@ -14,7 +14,9 @@ extension BuiltInEngine {
     /// Names of the built-in maps.
     public static let mapNames = ["count", "grep", "identity", "index", "lines", "sort", "top", "wc"]
     /// Names of the built-in reduces.
-    public static let reduceNames = ["aggregate", "count", "distinct", "identity", "list", "max", "min", "sum", "top"]
+    public static let reduceNames = [
+        "aggregate", "count", "distinct", "identity", "list", "max", "min", "sum", "top",
+    ]
 
     /// Combine, reduce and record format that go with a built-in map.
     ///

@@ -33,7 +33,9 @@ final class Fold: PairFold {
         self.output = output
         self.memoryByteCount = max(memoryByteCount, 1 << 20)
         if case .top(let count) = kind { top = TopPairs(count: count) }
-        if kind == .aggregate { aggregate = Aggregate(isReduce: isReduce, memoryByteCount: self.memoryByteCount) }
+        if kind == .aggregate {
+            aggregate = Aggregate(isReduce: isReduce, memoryByteCount: self.memoryByteCount)
+        }
     }
 
     /// Takes the next pair; keys come in byte order.

@@ -266,7 +266,9 @@ extension JobService {
             share.mappedBytes += byteCount
         }
         job.mapKeys[index] = plan.key(of: item, lookahead: output.lookaheadCount)
-        guard job.submission.usesRememberedOutputs || job.functions != nil, let run = output.run else { return }
+        guard job.submission.usesRememberedOutputs || job.functions != nil, let run = output.run else {
+            return
+        }
         guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else {
             return
         }

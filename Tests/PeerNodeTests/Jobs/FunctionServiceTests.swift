@@ -161,7 +161,8 @@ struct FunctionServiceTests {
         let harness = try JobHarness()
         let script = "function map(key, line, emit) { if (line === 'bad') throw new Error('no'); emit(line) }"
         let file = try harness.add(Array(script.utf8), name: "f")
-        let text = String(repeating: "good\n", count: 60_000) + "bad\n" + String(repeating: "x\n", count: 200_000)
+        let text =
+            String(repeating: "good\n", count: 60_000) + "bad\n" + String(repeating: "x\n", count: 200_000)
         var spec = harness.wordCount(try harness.add(Array((text + "bad\n").utf8), name: "t"), reduces: 1)
         (spec.map, spec.combine, spec.reduce) = (.file(file), nil, .builtIn("count"))
         spec.recordFormat = .lines
@@ -172,6 +173,9 @@ struct FunctionServiceTests {
         spec.skipBad = 1
         let refused = try await harness.run(spec, configuration(harness))
         #expect(refused.state == .failed)
-        #expect(refused.failure?.message.contains("at byte 300000") == true, "\(refused.failure?.message ?? "")")
+        #expect(
+            refused.failure?.message.contains("at byte 300000") == true,
+            "\(refused.failure?.message ?? "")"
+        )
     }
 }
