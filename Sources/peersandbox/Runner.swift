@@ -40,7 +40,8 @@ extension EngineKind {
     /// What runs functions of this kind; `nil`: nothing here does.
     var runner: (any Runner.Type)? {
         switch self {
-        case .javaScript, .webAssembly: nil
+        case .javaScript: JavaScriptRunner.self
+        case .webAssembly: nil
         case .command: CommandRunner.self
         case .probe: ProbeRunner.self
         }
