@@ -103,9 +103,10 @@ class Home:
 
 
 class Node(Home):
-    def __init__(self, name, *flags, listen="/ip4/127.0.0.1/tcp/0", prefix=()):
+    def __init__(self, name, *flags, listen="/ip4/127.0.0.1/tcp/0", prefix=(), private=True):
         super().__init__(name)
-        command = [*prefix, BIN / "peernode", "--home", self.path, "--listen", listen, "--swarm-key", swarm_key(), *flags]
+        key = ["--swarm-key", swarm_key()] if private else []
+        command = [*prefix, BIN / "peernode", "--home", self.path, "--listen", listen, *key, *flags]
         self.log = open(SCRATCH / f"{name}.log", "ab")
         self.process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = None
@@ -129,7 +130,7 @@ class Node(Home):
 
 
 @contextlib.contextmanager
-def cluster(count, *flags):
+def cluster(count, *flags, private=True):
     """Nodes that all know each other from one bootstrap address."""
     folder = f"cluster-{len(os.listdir(SCRATCH))}"
     (SCRATCH / folder).mkdir()
@@ -137,8 +138,9 @@ def cluster(count, *flags):
     try:
         for index in range(count):
             bootstrap = ["--bootstrap", nodes[0].address] if nodes else []
-            nodes.append(Node(f"{folder}/{index}", *bootstrap, *flags))
-        wait(lambda: all(node.workers() == count - 1 for node in nodes), 30, "all nodes to know each other")
+            nodes.append(Node(f"{folder}/{index}", *bootstrap, *flags, private=private))
+        known = (lambda node: node.workers()) if private else (lambda node: len(node.ctl("-q", "peers").split()))
+        wait(lambda: all(known(node) == count - 1 for node in nodes), 30, "all nodes to know each other")
         yield nodes
     finally:
         for node in nodes:
@@ -437,6 +439,47 @@ def a_block_that_nobody_has_is_a_clear_error():
             assert cid in str(error), error
         else:
             raise AssertionError("a job over blocks that nobody has succeeded")
+
+
+@check
+def strangers_run_nothing_until_they_are_named():
+    path = text("strangers", 6 * MIB)
+    with cluster(2, private=False) as nodes:
+        cid = nodes[0].add(path)
+        same(nodes[0], "wc", 4, [cid], [path])
+        status = nodes[0].last_job()
+        assert [worker["worker"] for worker in status["workers"]] == ["self"], status["workers"]
+        assert any("no connected node runs any jobs for it" in note for note in status["notes"]), status["notes"]
+        identity = nodes[0].ctl("-q", "id").decode().split()[0]
+        nodes[1].ctl("policy", "allow", "--engine", "builtin", "--slots", "1", identity)
+        wait(lambda: nodes[0].workers() == 1, 30, "the slots of the other node")
+        same(nodes[0], "index", 4, [cid], [path])
+        assert len(nodes[0].last_job()["workers"]) == 2, nodes[0].last_job()["workers"]
+        nodes[1].ctl("policy", "deny", identity)
+        same(nodes[0], "count", 4, [cid], [path])
+        status = nodes[0].last_job()
+        assert all(worker["tasks"] == 0 for worker in status["workers"][1:]), status["workers"]
+
+
+@check
+def commands_stay_at_home_until_their_node_is_named():
+    path = text("commands", 6 * MIB)
+    job = ["--map-cmd", "LC_ALL=C tr -s ' ' '\\n'", "--reduce", "count"]
+    home = Home("embedded-commands")
+    wanted = home.run(job, 4, home.add(path))
+    with cluster(2) as nodes:
+        cid = nodes[0].add(path)
+        assert nodes[0].run(job, 4, cid) == wanted
+        status = nodes[0].last_job()
+        assert [worker["worker"] for worker in status["workers"]] == ["self"], status["workers"]
+        assert any("no connected node runs commands for it" in note for note in status["notes"]), status["notes"]
+        nodes[1].ctl("policy", "allow", "--commands", nodes[0].ctl("-q", "id").decode().split()[0])
+
+        def shared():
+            assert nodes[0].run(job, 4, cid) == wanted
+            return len(nodes[0].last_job()["workers"]) == 2
+
+        wait(shared, 60, "the other node to run commands")
 
 
 @check
