@@ -220,6 +220,116 @@ def a_small_job_fetches_its_blocks_and_runs_at_home():
         same(nodes[0], "wc", 4, [cid], [path], reader=nodes[1])
 
 
+FUNCTIONS = {
+    "wc.js": """
+        export const encoding = "latin1"
+        export function map(_, line, emit) {
+            for (const word of line.split(/[ \\t\\n\\v\\f\\r]+/)) if (word) emit(word, 1)
+            counter("text", "lines")
+        }
+        export function reduce(key, values, emit) {
+            let sum = 0
+            for (const value of values) sum += Number(value)
+            emit(key, sum)
+        }
+        export const combine = reduce
+        """,
+    "bad.js": """
+        export function map(key, line, emit) {
+            if (line.endsWith("at the end")) throw new Error("not this line")
+            emit(line)
+        }
+        """,
+    "map.py": """
+import sys
+for line in sys.stdin.buffer:
+    for word in line.split():
+        sys.stdout.buffer.write(word + b"\\t1\\n")
+""",
+    "reduce.py": """
+import itertools, sys
+pairs = (line.rstrip(b"\\n").split(b"\\t") for line in sys.stdin.buffer)
+for key, group in itertools.groupby(pairs, lambda pair: pair[0]):
+    sys.stdout.buffer.write(key + b"\\t%d\\n" % sum(int(pair[1]) for pair in group))
+""",
+}
+
+
+@contextlib.contextmanager
+def master_and_two_that_allow_it_commands():
+    """Three nodes of one network; the functions are on the first one's disk only."""
+    folder = f"functions-{len(os.listdir(SCRATCH))}"
+    (SCRATCH / folder).mkdir()
+    for name, code in FUNCTIONS.items():
+        (SCRATCH / folder / name).write_text(code)
+    nodes = []
+    try:
+        nodes.append(Node(f"{folder}/0"))
+        peer = nodes[0].address.split("/")[-1]
+        engines = [word for engine in ("builtin", "javascript", "webassembly") for word in ("--engine", engine)]
+        for index in (1, 2):
+            Home(f"{folder}/{index}").ctl("policy", "allow", *engines, "--commands", peer)
+            nodes.append(Node(f"{folder}/{index}", "--bootstrap", nodes[0].address))
+        wait(lambda: all(node.workers() == 2 for node in nodes), 30, "all nodes to know each other")
+        yield SCRATCH / folder, nodes
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+@check
+def functions_run_on_nodes_that_never_saw_them():
+    path = text("functions", 8 * MIB)
+    with master_and_two_that_allow_it_commands() as (folder, nodes):
+        cid = nodes[1].add(path)
+        files = ["--file", folder / "map.py", "--file", folder / "reduce.py"]
+        python = ["--map-cmd", "python3 map.py", "--combine-cmd", "python3 reduce.py", "--reduce-cmd", "python3 reduce.py"]
+        jobs = {
+            "JavaScript": ["--map", folder / "wc.js"],
+            "Python": python + files,
+            "Python and sum": python[:2] + ["--reduce", "sum"] + files,
+            "built-in map, JavaScript": ["--map", "wc", "--combine", folder / "wc.js", "--reduce", folder / "wc.js"],
+        }
+        result, _ = expected("wc", 4, path)
+        for name, job in jobs.items():
+            got = nodes[0].run(job, 4, cid)
+            assert got == result, f"{name} gave {got}, the built-in {result}"
+            status = nodes[0].last_job()
+            busy = [worker for worker in status["workers"] if worker["tasks"]]
+            assert len(busy) == 3, f"{name}: {status['workers']}"
+            if name == "JavaScript":
+                lines = status["counters"]["user"]["text"]["lines"]
+                assert lines == status["counters"]["inputRecords"], status["counters"]
+
+
+@check
+def commands_stay_at_home_unless_a_node_allows_them():
+    path = text("functions", 8 * MIB)
+    with cluster(2) as nodes:
+        cid = nodes[1].add(path)
+        job = ["--map-cmd", "tr -s '[:space:]' '\\n' | sed '/^$/d'", "--reduce", "count"]
+        assert nodes[0].run(job, 4, cid) == expected("wc", 4, path)[0]
+        status = nodes[0].last_job()
+        assert [worker["worker"] for worker in status["workers"] if worker["tasks"]] == ["self"], status["workers"]
+
+
+@check
+def a_mistake_in_a_function_is_told_with_its_place_wherever_it_ran():
+    path = text("functions", 8 * MIB)
+    with master_and_two_that_allow_it_commands() as (folder, nodes):
+        cid = nodes[2].add(path)
+        try:
+            nodes[0].run(["--map", folder / "bad.js"], 2, cid)
+        except AssertionError as error:
+            report = str(error)
+        else:
+            raise AssertionError("the job succeeded")
+        for part in ("bad.js:3", "not this line", cid, "no newline at the end"):
+            assert part in report, f"{part} is not in: {report}"
+        # The job after it is served as before.
+        assert nodes[0].run(["--map", folder / "wc.js"], 4, cid) == expected("wc", 4, path)[0]
+
+
 @check
 def eight_nodes_run_one_job():
     path = text("eight", 24 * MIB)
