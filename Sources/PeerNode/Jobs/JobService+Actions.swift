@@ -380,7 +380,7 @@ extension JobService {
                 + "\(job.status.reduce.remembered) remembered",
             time: WallClock.milliseconds
         )
-        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) {
+        if let note = noteOnDecliningNodes(of: job.status.spec, inputByteCount: planned.plan.byteCount) {
             job.status.notes.append(note)
         }
         for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
