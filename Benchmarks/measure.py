@@ -486,11 +486,11 @@ def node_version():
 def word_count_module():
     """The word count of Examples/c as a WebAssembly module, built with the Swift toolchain's clang."""
     folder = EXAMPLES / "c"
-    if not (folder / "wc.c").exists():
+    if not (folder / "wordcount.c").exists():
         return None
     module = TMP / "wc.wasm"
     clang = pathlib.Path(shutil.which("swift")).resolve().parent / "clang"
-    subprocess.run([clang, "--target=wasm32", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wc.c"],
+    subprocess.run([clang, "--target=wasm32", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wordcount.c"],
                    check=True)
     return module
 
