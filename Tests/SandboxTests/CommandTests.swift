@@ -1,6 +1,7 @@
 import Engines
 import FunctionProtocol
 import Glibc
+import PeerTestKit
 import Testing
 
 @Suite("Commands")
@@ -132,32 +133,109 @@ struct CommandTests {
 
     @Test("What a command leaves running ends with the attempt")
     func leftBehind() throws {
-        #expect(mkfifo(folder.path + "/held", 0o600) == 0)
-        let reader = open(folder.path + "/held", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        defer { close(reader) }
+        let held = try HeldPipe(in: folder)
         let helper = try helper("exec 9>held; echo held >&9; setsid sleep 1000 & sleep 1000 & echo left")
         try helper.map(["x\n"])
         #expect(helper.pairs == ["left"])
-        var byte: [UInt8] = Array(repeating: 0, count: 16)
-        #expect(read(reader, &byte, byte.count) == 5)
-        // The end of the file: nobody holds it open for writing any more.
-        #expect(read(reader, &byte, byte.count) == 0)
+        #expect(held.isLetGo)
     }
 
     @Test("What a command does ends with the helper")
     func killedWithHelper() throws {
-        #expect(mkfifo(folder.path + "/held", 0o600) == 0)
-        let reader = open(folder.path + "/held", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        defer { close(reader) }
+        let held = try HeldPipe(in: folder)
         let helper = try helper(
             "exec 9>held; echo held >&9; setsid sleep 1000 & sleep 1000",
             limits: FunctionLimits(stallMilliseconds: 300)
         )
         let failure = fault { try helper.map(["x\n"]) }
         #expect(failure?.code == .limit)
-        var byte: [UInt8] = Array(repeating: 0, count: 16)
-        #expect(read(reader, &byte, byte.count) == 5)
-        #expect(read(reader, &byte, byte.count) == 0)
+        #expect(held.isLetGo)
+    }
+}
+
+/// Whether this system lets a test play one that gives no namespaces.
+enum Namespaces {
+    static let canBeTakenAway = system("unshare -Ur setpriv --version >/dev/null 2>&1") == 0
+}
+
+/// A system that gives no namespaces, such as many a container.
+@Suite(
+    "Commands without namespaces",
+    .enabled(if: Namespaces.canBeTakenAway, "needs user namespaces to take them away")
+)
+struct WithoutNamespaces {
+    let folder: TemporaryFolder
+    let executable: String
+
+    init() throws {
+        folder = try TemporaryFolder()
+        let built: String = try #require(BuiltHelper.path)
+        let withoutRights = "setpriv --securebits=+noroot,+noroot_locked --bounding-set=-all --inh-caps=-all"
+        executable = try folder.script(
+            """
+            #!/bin/sh
+            exec unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec \(withoutRights) "$@"' \
+              sh '\(built)' "$@"
+            """
+        )
+    }
+
+    private func helper(_ engine: EngineKind, _ command: String, _ limits: FunctionLimits = FunctionLimits())
+        throws -> Helper
+    {
+        try Helper(engine, command, limits: limits, folder: folder.path, executable: executable)
+    }
+
+    @Test("What is missing is named")
+    func missing() throws {
+        let confined = ["user namespace", "network namespace", "IPC namespace", "host name namespace"]
+        #expect(Set(try helper(.probe, "").readiness.missing).isSuperset(of: confined))
+        let forCommands = confined + ["mount namespace", "process number namespace"]
+        #expect(Set(try helper(.command, "true").readiness.missing).isSuperset(of: forCommands))
+    }
+
+    @Test("What a command leaves running ends with the attempt all the same")
+    func leftBehind() throws {
+        let held = try HeldPipe(in: folder)
+        let helper = try helper(
+            .command,
+            "exec 9>held; echo held >&9; setsid sleep 1000 & (setsid sleep 1000 &); echo left"
+        )
+        try helper.map(["x\n"])
+        #expect(helper.pairs == ["left"])
+        #expect(held.isLetGo)
+    }
+
+    @Test("A bomb of processes is stopped all the same")
+    func bomb() throws {
+        let held = try HeldPipe(in: folder)
+        let helper = try helper(
+            .command,
+            "exec 9>held; echo held >&9; \(Excess.bomb)",
+            FunctionLimits(processCount: 20)
+        )
+        let failure = fault { try helper.map(["x\n"]) }
+        #expect(failure?.message == "the attempt passed its limit on processes, 20")
+        #expect(held.isLetGo)
+    }
+}
+
+/// A pipe that a command holds open by the name `held`, to see whether any of its processes is left.
+final class HeldPipe {
+    private let reader: Int32
+
+    init(in folder: TemporaryFolder) throws {
+        #expect(mkfifo(folder.path + "/held", 0o600) == 0)
+        reader = open(folder.path + "/held", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        try #require(reader >= 0)
+    }
+
+    deinit { close(reader) }
+
+    /// A process had it, and wrote the word; none has it any more: the pipe is at its end.
+    var isLetGo: Bool {
+        var word = [UInt8](repeating: 0, count: 16)
+        return read(reader, &word, word.count) == 5 && read(reader, &word, word.count) == 0
     }
 }
 
@@ -185,7 +263,7 @@ struct CommandLimitTests {
             limit: "memory, 64 MiB"
         ),
         Excess(
-            request: "bomb() { bomb & bomb & wait; }; bomb 2>/dev/null; sleep 1000",
+            request: Excess.bomb,
             limits: FunctionLimits(processCount: 20),
             limit: "processes, 20"
         ),

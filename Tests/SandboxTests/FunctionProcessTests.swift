@@ -1,5 +1,6 @@
 import Engines
 import FunctionProtocol
+import Glibc
 import MRProtocol
 import PeerTestKit
 import Testing
@@ -47,6 +48,16 @@ struct FunctionProcessTests {
         }
         #expect(failure?.code == .sandbox)
         #expect(failure?.message.contains("/nowhere/peersandbox") == true)
+    }
+
+    @Test("A helper that dies between attempts is a fault of the next")
+    func deathBetweenAttempts() throws {
+        let helper = try Helper(.probe)
+        try helper.map(["a\n"])
+        #expect(kill(helper.process.identifier, SIGKILL) == 0)
+        let failure = fault { try helper.map(["b\n"]) }
+        #expect(failure?.message.contains("killed by signal 9") == true, "\(failure?.message ?? "")")
+        #expect(!helper.process.isUsable && helper.pairs == ["a"])
     }
 
     @Test("A cancelled attempt ends although its function never does")

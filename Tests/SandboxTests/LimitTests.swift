@@ -10,6 +10,12 @@ struct Excess: Sendable, CustomTestStringConvertible {
     var limit: String
 
     var testDescription: String { request }
+
+    /// Starts 511 processes, faster than they can be looked at; without an end it would be a danger to other tests where
+    /// the system does not stop it.
+    static let bomb = """
+        bomb() { [ $1 -gt 0 ] || exec sleep 1000; bomb $(($1 - 1)) & bomb $(($1 - 1)) & wait; }; bomb 8
+        """
 }
 
 @Suite("Limits")

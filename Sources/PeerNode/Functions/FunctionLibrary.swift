@@ -53,6 +53,9 @@ package final class FunctionLibrary: Sendable {
         guard !spec.userFunctions.isEmpty else { return nil }
         let loader = FunctionLoader(store: reading(from: peer), workFolder: workFolder)
         let gate = gate
+        let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
+        // Known before a byte of the function is fetched.
+        if isSandboxed { try gate.admitConfined(from: peer, await sandboxState()) }
         return try await threads.run {
             let functions = try loader.load(spec)
             for function in functions { try gate.admit(PolicyEngine(function.engine), from: peer) }

@@ -14,6 +14,8 @@ final class ActiveJob {
     var functions: JobFunctions?
     /// Outputs that were withdrawn, to be compared with what is made instead.
     var withdrawnRoots: [WorkItem: CID] = [:]
+    /// Items that gave two different outputs.
+    var differingItems: Set<WorkItem> = []
     /// The last failed attempt of each item.
     var lastFailures: [WorkItem: AttemptFailure] = [:]
     /// Number of skipped records that the log holds.

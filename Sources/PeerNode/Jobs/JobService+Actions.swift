@@ -266,7 +266,9 @@ extension JobService {
             share.mappedBytes += byteCount
         }
         job.mapKeys[index] = plan.key(of: item, lookahead: output.lookaheadCount)
-        guard job.submission.usesRememberedOutputs, let run = output.run else { return }
+        guard job.submission.usesRememberedOutputs || job.functions != nil, let run = output.run else {
+            return
+        }
         guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else {
             return
         }
@@ -277,6 +279,8 @@ extension JobService {
                 context: keys.map,
                 output: output,
                 taskCount: item.leaves.count,
+                item: WorkItem(stage: 0, index: index),
+                isForComparison: !job.submission.usesRememberedOutputs,
                 entryKey: key == item.key ? nil : item.key
             ),
             of: job
@@ -284,13 +288,25 @@ extension JobService {
     }
 
     private func rememberPart(_ partition: Int, _ output: TaskOutput, of job: ActiveJob) {
-        guard job.submission.usesRememberedOutputs, let planned = job.planned else { return }
+        guard job.submission.usesRememberedOutputs || job.functions != nil, let planned = job.planned else {
+            return
+        }
         guard job.status.inputByteCount >= RememberingPolicy.minJobByteCount else { return }
         let runs = job.runsKey ?? TaskKey.sequence(job.mapKeys)
         job.runsKey = runs
         let context = planned.keys.reduce
         let key = TaskKey.reduce(partition: partition, runs: runs, context: context)
-        enqueue(MemoryCandidate(key: key, context: context, output: output, taskCount: 1), of: job)
+        enqueue(
+            MemoryCandidate(
+                key: key,
+                context: context,
+                output: output,
+                taskCount: 1,
+                item: WorkItem(stage: job.outputs.count - 1, index: partition),
+                isForComparison: !job.submission.usesRememberedOutputs
+            ),
+            of: job
+        )
     }
 
     private func withdraw(_ item: WorkItem, of number: JobNumber) {
@@ -364,7 +380,7 @@ extension JobService {
                 + "\(job.status.reduce.remembered) remembered",
             time: WallClock.milliseconds
         )
-        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) {
+        if let note = noteOnDecliningNodes(of: job.status.spec, inputByteCount: planned.plan.byteCount) {
             job.status.notes.append(note)
         }
         for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
@@ -391,6 +407,9 @@ extension JobService {
         guard let job = active[number], let execution = job.planned?.execution, let last = job.outputs.last
         else {
             return
+        }
+        if job.functions != nil {
+            for item in await storage.differing(job.memories) { noteDifference(item, in: job) }
         }
         let parts = last.compactMap { $0?.part }
         let closes = job.memories.isEmpty && !job.isRemembering
@@ -531,8 +550,13 @@ extension JobService {
         while !job.memories.isEmpty {
             let batch = job.memories
             job.memories = []
+            if job.functions != nil {
+                for item in await storage.differing(batch) { noteDifference(item, in: job) }
+            }
+            let kept = batch.filter { !$0.isForComparison }
+            if kept.isEmpty { continue }
             job.hasRememberedPins = true
-            if let complaint = await storage.remember(batch, execution) {
+            if let complaint = await storage.remember(kept, execution) {
                 job.note(complaint, time: WallClock.milliseconds)
             }
         }

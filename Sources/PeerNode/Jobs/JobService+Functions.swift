@@ -120,6 +120,7 @@ extension JobService {
 
     /// Notes that a task gave two different outputs.
     func noteDifference(_ item: WorkItem, in job: ActiveJob) {
+        guard job.differingItems.insert(item).inserted else { return }
         let roles: [FunctionReference?]
         switch job.phase(ofStage: item.stage) {
         case .map: roles = [job.status.spec.map, job.status.spec.combine]

@@ -21,6 +21,11 @@ struct JobCluster: Sendable {
 struct JoinedWorker: Sendable {
     var worker: MapReducePeer
     var slots: Int
+    /// Engines that it runs for this node; `nil`: all.
+    var engines: Set<String>?
+
+    /// Whether it has what a job needs.
+    func runs(_ engine: String) -> Bool { engines?.contains(engine) ?? true }
 }
 
 // MARK: - Workers that come and go
@@ -32,7 +37,7 @@ extension JobService {
         let id = workerIDs[worker.peer] ?? WorkerID(workerIDs.count + 1)
         guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
         workerIDs[worker.peer] = id
-        workers[id] = JoinedWorker(worker: worker, slots: slots)
+        workers[id] = JoinedWorker(worker: worker, slots: slots, engines: engines)
         declining.remove(worker.peer)
         apply(coordinator.workerJoined(id, slots: slots, engines: engines, now: now))
     }

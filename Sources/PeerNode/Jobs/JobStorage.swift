@@ -208,11 +208,25 @@ struct MemoryCandidate: Sendable {
     var context: TaskKeyContext
     var output: TaskOutput
     var taskCount: Int
+    /// What made the output.
+    var item: WorkItem
+    /// Only to be compared with what is remembered.
+    var isForComparison = false
     /// The key to begin the search with, when the output is under another because the attempt read on.
     var entryKey: TaskKey?
 }
 
 extension JobStorage {
+    /// The outputs of which another is remembered under the same key: their functions are not deterministic.
+    func differing(_ candidates: [MemoryCandidate]) -> [WorkItem] {
+        candidates.compactMap { candidate in
+            guard case .run(let known)? = remembered(candidate.key), let root = candidate.output.root else {
+                return nil
+            }
+            return root == known.root ? nil : candidate.item
+        }
+    }
+
     /// Stores and pins outputs and writes down their keys.
     ///
     /// - Returns: why it could not be done; the job goes on without.

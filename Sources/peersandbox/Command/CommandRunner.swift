@@ -53,19 +53,13 @@ extension CommandRunner {
     /// Folders beside its own in which a command may write.
     private static let writableFolders = ["/dev", "/proc", "/tmp", "/var/tmp"]
     /// Descriptors of one process.
-    private static let descriptorCount: UInt = 1024
-    /// Processes that this one is and has beside the command's.
-    private static let ownProcessCount: UInt = 4
+    private static let maxDescriptorCount: UInt = 1024
 
     /// Limits that the system keeps for each process; `CommandExchange` keeps those of all together.
     private static func limitResources(_ limits: FunctionLimits) {
-        limit_resource(resource_descriptors, descriptorCount)
+        limit_resource(resource_descriptors, maxDescriptorCount)
         if limits.outputByteCount > 0 { limit_resource(resource_file_size, UInt(limits.outputByteCount)) }
         if limits.memoryByteCount > 0 { limit_resource(resource_data, 2 * UInt(limits.memoryByteCount)) }
-        // Before Linux 5.14 the limit is on all of the user's processes, wherever.
-        if limits.processCount > 0, Kernel.isAtLeast(5, 14) {
-            limit_resource(resource_threads, UInt(limits.processCount) + ownProcessCount)
-        }
     }
 
     /// What this process itself was given, the job's arguments, and the folder.

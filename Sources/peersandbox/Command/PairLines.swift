@@ -3,8 +3,8 @@ import Glibc
 
 /// Makes pairs of the lines that a command writes: key, tab, value; a line without a tab is a key without a value.
 struct PairLines {
-    /// Longest line in bytes; what else is read with it must fit in the same frame.
-    static let maxLineByteCount = Frame.maxBodyByteCount - (1 << 20)
+    /// Longest line of output in bytes; what else is read with it must fit in the same frame.
+    static let maxLineByteCount = 63 << 20
 
     /// The front of a line whose end has not come.
     private var partial: [UInt8] = []

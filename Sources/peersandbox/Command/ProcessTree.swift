@@ -41,13 +41,25 @@ struct ProcessTree {
         while true {
             if getpid() == ProcessTree.first {
                 kill(-1, SIGKILL)
-            } else if let own = ProcessTree.ownNumber {
-                for process in ProcessTree.descendants(of: own, ProcessTree.processes()) {
-                    kill(process, SIGKILL)
-                }
+            } else {
+                for process in stopAll() { kill(process, SIGKILL) }
             }
-            // Waits for one, then looks again: a killed process's children have become this one's.
+            // Waits for one, takes all that have ended, then looks again: a killed process's children have become
+            // this one's.
             guard waitpid(-1, nil, 0) > 0 || errno == EINTR else { return }
+            while waitpid(-1, nil, WNOHANG) > 0 {}
+        }
+    }
+
+    /// Stops all, until no new one shows up: those that fork are faster than /proc.
+    private func stopAll() -> Set<pid_t> {
+        guard let own = ProcessTree.ownNumber else { return [] }
+        var stopped: Set<pid_t> = []
+        while true {
+            let found = Set(ProcessTree.descendants(of: own, ProcessTree.processes()))
+            guard !found.isSubset(of: stopped) else { return found }
+            for process in found.subtracting(stopped) { kill(process, SIGSTOP) }
+            stopped = found
         }
     }
 }

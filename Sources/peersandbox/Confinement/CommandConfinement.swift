@@ -7,8 +7,8 @@ import Glibc
 /// own, gains no rights by exec, and dies with the node. It runs as the node's user; a root's command has no
 /// capabilities and is `nobody` to itself.
 enum CommandConfinement {
-    /// Largest number of a process in its namespace: a bound on how many a bomb can start between two looks at them.
-    private static let maxProcessNumber = 4096
+    /// Most processes that a bomb can start between two looks at them.
+    private static let maxProcessCount = 4096
 
     /// Confines the process, and goes on in a child; the parent supervises.
     ///
@@ -16,9 +16,11 @@ enum CommandConfinement {
     /// - Returns: parts that the system lacks.
     static func enter() -> [String] {
         close_descriptors(UInt32(Channel.descriptor) + 1)
-        var missing = Namespaces.enter([.user, .network, .ipc, .hostName, .mount, .process])
+        let missingNamespaces = Namespaces.enter([.user, .network, .ipc, .hostName, .mount, .process])
+        var missing = missingNamespaces.names
         process_control(PR_SET_NO_NEW_PRIVS, 1)
         limit_resource(resource_core, 0)
+        if !missingNamespaces.contains(.user) { ResourceLimit.limitThreads(UInt(maxProcessCount)) }
         Supervisor.supervise()
         if getpid() == 1 {
             if mountOwnProcesses() { limitProcessNumbers() } else { missing.append("own /proc") }
@@ -37,12 +39,12 @@ enum CommandConfinement {
         return mount("proc", "/proc", "proc", UInt(flags), nil) == 0
     }
 
-    /// Before Linux 6.14 the number is the whole system's.
+    /// Limits numbers, for root's processes are not counted; before Linux 6.14 the limit is the whole system's.
     private static func limitProcessNumbers() {
         guard Kernel.isAtLeast(6, 14) else { return }
         let file = open("/proc/sys/kernel/pid_max", O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { return }
-        let text = "\(maxProcessNumber)"
+        let text = "\(maxProcessCount)"
         write(file, text, text.utf8.count)
         close(file)
     }
