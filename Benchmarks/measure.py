@@ -486,11 +486,11 @@ def node_version():
 def word_count_module():
     """The word count of Examples/c as a WebAssembly module, built with the Swift toolchain's clang."""
     folder = EXAMPLES / "c"
-    if not (folder / "wc.c").exists():
+    if not (folder / "wordcount.c").exists():
         return None
     module = TMP / "wc.wasm"
     clang = pathlib.Path(shutil.which("swift")).resolve().parent / "clang"
-    subprocess.run([clang, "--target=wasm32", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wc.c"],
+    subprocess.run([clang, "--target=wasm32", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wordcount.c"],
                    check=True)
     return module
 
@@ -518,27 +518,28 @@ def starts():
     home = Home("starts", path)
     script = TMP / "start.js"
     script.write_text("export function reduce(key, values, emit) { for (const value of values) emit(key, value); }\n")
-    engines = {"JavaScript": (["--reduce", script], 2, 50), "command": (["--reduce-cmd", "cat"], None, 50)}
+    engines = {"JavaScript": (["--reduce", script], 2), "command": (["--reduce-cmd", "cat"], None)}
     module = word_count_module()
     if module:
-        engines["WebAssembly"] = (["--map", module], 2, 50)
+        engines["WebAssembly"] = (["--reduce", module], 2)
 
-    def wall(flags, reduces):
-        command = [PEERCTL, "--home", home.path, "-q", "run", "--no-cache", "--slots", "1", "--reduces", reduces, *flags, home.cid]
+    def wall(reduces, *reduce):
+        """Milliseconds of a job whose map and combine are built in."""
+        command = [PEERCTL, "--home", home.path, "-q", "run", "--no-cache", "--slots", "1", "--reduces", reduces,
+                   "--map", "wc", "--combine", "none", *reduce, home.cid]
         taken, _, _ = execute(command)
         home.reset()
         return taken * 1e3
 
-    for name, (flags, warm_limit, cold_limit) in engines.items():
-        flags = flags if "--map" in flags else ["--map", "wc", "--combine", "none", *flags]
-        rounds, cold, warm = arguments.rounds or 7, [], []
-        for round_number in range(-1, rounds):
-            base = ["--map", "wc", "--combine", "none", "--reduce", "identity"]
-            one, few = wall(flags, 1), wall(base, 1)
-            all_of_them, built_in = (wall(flags, many + 1), wall(base, many + 1)) if "--map" not in flags[:1] else (one, few)
+    cold_limit = 50
+    for name, (flags, warm_limit) in engines.items():
+        cold, warm = [], []
+        for round_number in range(-1, arguments.rounds or 7):
+            first = wall(1, *flags) - wall(1, "--reduce", "identity")
+            every = wall(many + 1, *flags) - wall(many + 1, "--reduce", "identity")
             if round_number >= 0:
-                cold.append(one - few)
-                warm.append((all_of_them - built_in - (one - few)) / many)
+                cold.append(first)
+                warm.append((every - first) / many)
         report(Row(f"cold start of a task, {name}, ms", "-", f"{statistics.median(cold):.1f} ms",
                    statistics.median(cold), min(cold), max(cold), cold_limit, cold_limit / 2, "with the check of the function"))
         report(Row(f"warm start of a task, {name}, ms", "-", f"{statistics.median(warm):.2f} ms",

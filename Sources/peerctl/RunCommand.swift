@@ -17,7 +17,7 @@ enum RunCommand {
             "reduce",
             nil,
             "F",
-            "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " ")), a file"
+            "merges values: \(BuiltInEngine.reduceNames.joined(separator: " ")), a file"
         ),
         .value("map-cmd", nil, "CMD", "a command as map: Hadoop Streaming's contract"),
         .value("combine-cmd", nil, "CMD", "a command as combine"),

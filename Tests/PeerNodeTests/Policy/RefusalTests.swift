@@ -157,7 +157,7 @@ struct RefusalTests {
         let here = await network.makeHost(1)
         let there = await network.makeHost(2)
         let refusing = StubWorker { _, _, _ in
-            .failure(.failure(CallFailure(.notAllowed, message: "strangers may run no jobs here")))
+            .failure(.failure(CallFailure(.notAllowed, message: "strangers\u{1b}may run\nno jobs here")))
         }
         let calls = MapReduceService(host: there, store: MemoryBlockStore(), worker: refusing)
         await calls.start()
