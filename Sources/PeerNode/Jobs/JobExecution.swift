@@ -81,6 +81,8 @@ struct AttemptRequest: Sendable {
     var execution: JobExecution
     var work: Work
     var stop: StopFlag
+    /// Which state of the job's outputs the attempt reads.
+    var inputGeneration = 0
     /// A map's run stays in memory as long as there is room, to be merged on this node later.
     var keepsRun = false
     /// The node that the attempt is for; `nil`: this one.
