@@ -105,16 +105,19 @@ let package = Package(
             ["LibP2P", "MRProtocol", "Multiformats", "PeerCrypto", "PeerTestKit"],
             exclude: ["Vectors"]
         ),
-        tests("EnginesTests", ["Engines", "MRProtocol", "Multiformats", "PeerTestKit"]),
+        // Spawns the peersandbox of the same build, as PeerNodeTests and SandboxTests do.
+        tests(
+            "EnginesTests",
+            ["Engines", "FunctionProtocol", "MRProtocol", "Multiformats", "PeerTestKit", "peersandbox"]
+        ),
         tests(
             "PeerNodeTests",
             [
                 "PeerNode", "BlockStore", "Engines", "LibP2P", "MRProtocol", "Multiformats", "PeerCrypto",
-                "PeerTestKit",
+                "PeerTestKit", "peersandbox",
             ]
         ),
         tests("FunctionProtocolTests", ["FunctionProtocol"]),
-        // Spawns the peersandbox of the same build.
         tests(
             "SandboxTests",
             ["Engines", "FunctionProtocol", "MRProtocol", "PeerTestKit", "CLinux", "peersandbox"]

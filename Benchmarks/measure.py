@@ -487,7 +487,103 @@ def fetch(size):
         home.remove()
 
 
-SUITES = {"one-machine": one_machine, "cluster": cluster, "wire": wire}
+EXAMPLES = HERE.parent / "Examples"
+
+
+def functions(sizes):
+    """Rows of the user's own functions: against Node, against a built-in, against a pipeline, and how fast they start."""
+    for size in [size for size in ("581K", "32M") if size in sizes]:
+        path, out = corpus(size), TMP / "out"
+        touch(path)
+        home = Home(f"functions-{size}", path)
+        script = EXAMPLES / "javascript/wc.js"
+        node = ["node", HERE / "peers/functions.mjs", script, path, out]
+        ours = ["--slots", "1", "--map", script]
+        execute(node)
+        same_output(home, "JavaScript word count", out, *ours)
+        paired(f"JS word count {size}, one core / Node {node_version()}", size, node, home.run(*ours), 1, 0.8, home.reset)
+        module = word_count_module()
+        if module:
+            execute([PEERCTL, "--home", home.path, "result", subprocess.run(
+                [str(word) for word in home.run("--map", "wc")], capture_output=True, text=True, env=ENVIRONMENT,
+                check=True).stdout.split()[-1], "-o", out])
+            same_output(home, "WebAssembly word count", out, "--map", module, "--reduce", "sum")
+            paired(f"wasm (C) word count {size} / built-in", size, home.run("--map", "wc"),
+                   home.run("--map", module, "--reduce", "sum"), 1.6, 1.2, home.reset)
+        streaming(size, path, home)
+        home.remove()
+    starts()
+
+
+def node_version():
+    return subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip().lstrip("v")
+
+
+def word_count_module():
+    """The word count of Examples/c as a WebAssembly module, built with the Swift toolchain's clang."""
+    folder = EXAMPLES / "c"
+    if not (folder / "wordcount.c").exists():
+        return None
+    module = TMP / "wc.wasm"
+    clang = pathlib.Path(shutil.which("swift")).resolve().parent / "clang"
+    subprocess.run([clang, "--target=wasm32", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wordcount.c"],
+                   check=True)
+    return module
+
+
+def streaming(size, path, home):
+    """Python's word count by Hadoop Streaming, against the same scripts in a pipeline on two processors."""
+    out, scripts = TMP / "out", EXAMPLES / "python"
+    pipeline = shell(
+        "seq 1 2 | xargs -P2 -I{} sh -c 'split -n l/{}/2 \"$0\" | python3 \"$2/map.py\" | sort >\"$1.{}\"' \"$1\" \"$2\" \"$3\"; "
+        "sort -m \"$2.1\" \"$2.2\" | python3 \"$3/reduce.py\" >\"$2\"", path, out, scripts)
+    ours = ["--slots", "2", "--map-cmd", "python3 map.py", "--file", scripts / "map.py",
+            "--reduce-cmd", "python3 reduce.py", "--file", scripts / "reduce.py"]
+    execute(pipeline)
+    same_output(home, "Python word count", out, *ours)
+    paired(f"Python streaming word count {size} / the bare pipeline", size, pipeline, home.run(*ours), 1.2, 1.0, home.reset)
+
+
+def starts():
+    """How long an attempt of each engine takes to begin: in a process that is warm, and in a new one.
+
+    A reduce of an empty partition does nothing but begin. Jobs of 1 and of 257 reduces, with a function and with a
+    built-in, tell the two apart: the second function's attempts are all warm.
+    """
+    path, many = corpus("1K"), 256
+    home = Home("starts", path)
+    script = TMP / "start.js"
+    script.write_text("export function reduce(key, values, emit) { for (const value of values) emit(key, value); }\n")
+    engines = {"JavaScript": (["--reduce", script], 2), "command": (["--reduce-cmd", "cat"], None)}
+    module = word_count_module()
+    if module:
+        engines["WebAssembly"] = (["--reduce", module], 2)
+
+    def wall(reduces, *reduce):
+        """Milliseconds of a job whose map and combine are built in."""
+        command = [PEERCTL, "--home", home.path, "-q", "run", "--no-cache", "--slots", "1", "--reduces", reduces,
+                   "--map", "wc", "--combine", "none", *reduce, home.cid]
+        taken, _, _ = execute(command)
+        home.reset()
+        return taken * 1e3
+
+    cold_limit = 50
+    for name, (flags, warm_limit) in engines.items():
+        cold, warm = [], []
+        for round_number in range(-1, arguments.rounds or 7):
+            first = wall(1, *flags) - wall(1, "--reduce", "identity")
+            every = wall(many + 1, *flags) - wall(many + 1, "--reduce", "identity")
+            if round_number >= 0:
+                cold.append(first)
+                warm.append((every - first) / many)
+        report(Row(f"cold start of a task, {name}, ms", "-", f"{statistics.median(cold):.1f} ms",
+                   statistics.median(cold), min(cold), max(cold), cold_limit, cold_limit / 2, "with the check of the function"))
+        report(Row(f"warm start of a task, {name}, ms", "-", f"{statistics.median(warm):.2f} ms",
+                   statistics.median(warm), min(warm), max(warm), warm_limit, warm_limit and warm_limit / 2, ""))
+    home.remove()
+
+
+SUITES = {"one-machine": one_machine, "cluster": cluster, "wire": wire, "functions": functions}
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--rows", default=",".join(SUITES), help="which suites, by commas")
 parser.add_argument("--sizes", default="1K,581K,32M,256M,1G")

@@ -1,3 +1,12 @@
 // JavaScriptCore's C API: JavaScript and WebAssembly.
 #pragma once
 #include <JavaScriptCore/JavaScript.h>
+
+// A class of functions that carry a pointer of their own (JSObjectGetPrivate); each is made with JSObjectMake.
+static inline JSClassRef make_function_class(JSObjectCallAsFunctionCallback callback) {
+    JSClassDefinition definition = kJSClassDefinitionEmpty;
+    definition.className = "Function";
+    definition.attributes = kJSClassAttributeNoAutomaticPrototype;
+    definition.callAsFunction = callback;
+    return JSClassCreate(&definition);
+}

@@ -1,5 +1,6 @@
 // Linux calls that the Glibc module does not carry.
 #pragma once
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 // Declared here because glibc shows them only under _GNU_SOURCE, which breaks the Glibc module in debug builds.
@@ -25,6 +27,12 @@ static inline int socket_address_family(const struct sockaddr *address) { return
 
 // Brings a line into the cache; the address need not be valid.
 static inline void prefetch_for_reading(const void *address) { __builtin_prefetch(address, 0, 3); }
+
+// F_SETPIPE_SZ, of <fcntl.h> under _GNU_SOURCE.
+static inline int set_pipe_size(int descriptor, int byte_count) { return fcntl(descriptor, 1031, byte_count); }
+
+// A descriptor that becomes readable when a process has ended; -1 before Linux 5.3.
+static inline int open_process(pid_t process) { return (int)syscall(434, process, 0); }
 
 // What a process can take from itself.
 
@@ -81,3 +89,8 @@ static inline int landlock_allow(int ruleset, int parent, uint64_t access) {
     return (int)syscall(445, ruleset, 1, &rule, 0);
 }
 static inline int landlock_restrict(int ruleset) { return (int)syscall(446, ruleset, 0); }
+
+// Any system call by its number.
+static inline long system_call(long number, long a, long b, long c, long d, long e, long f) {
+    return syscall(number, a, b, c, d, e, f);
+}

@@ -44,13 +44,17 @@ public struct AttemptLimits: Sendable {
     public var isCancelled: @Sendable () -> Bool
     /// Called as work is done, with file bytes read since the last call.
     public var progress: @Sendable (_ byteCount: Int) -> Void
+    /// Takes what user functions say beside their pairs.
+    public var report: AttemptReport
 
     /// Sets the limits of one attempt.
     public init(
         memoryByteCount: Int,
         isCancelled: @escaping @Sendable () -> Bool = { false },
-        progress: @escaping @Sendable (Int) -> Void = { _ in }
+        progress: @escaping @Sendable (Int) -> Void = { _ in },
+        report: AttemptReport = AttemptReport()
     ) {
+        self.report = report
         self.memoryByteCount = memoryByteCount
         self.isCancelled = isCancelled
         self.progress = progress

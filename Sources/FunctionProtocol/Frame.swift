@@ -3,7 +3,9 @@
 /// **Layout** `length` (32 bits, little endian: bytes of kind and body), `kind` (1 byte), `body`.
 /// The full protocol: docs/protocols/functions.md.
 package struct Frame: Hashable, Sendable {
-    /// What a frame says. Below 0x80: node to process; from 0x80 on: process to node.
+    /// What a frame says.
+    ///
+    /// Below 0x80: node to process; from 0x80 on: process to node.
     package enum Kind: UInt8, Sendable, CaseIterable {
         /// `Preparation`: the function, once, before anything else.
         case prepare = 0x01

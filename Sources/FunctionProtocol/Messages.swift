@@ -353,7 +353,7 @@ package struct FunctionFault: Error, Hashable, Sendable {
         case threw = 2
         /// A limit was passed; `message` names it.
         case limit = 3
-        /// The node sent what the protocol does not allow.
+        /// One side sent what the protocol does not allow.
         case protocolViolation = 4
         /// The sandbox could not be built.
         case sandbox = 5

@@ -134,8 +134,10 @@ enum JobText {
     /// Why a job failed, with the attempt that made it fail.
     static func failure(_ status: JobStatus) -> String {
         guard let failure = status.failure else { return "job \(status.id) \(status.state.rawValue)" }
-        return "job \(status.id) failed: \(failure.message) (\(failure.phase.rawValue) task \(failure.task), "
+        let line =
+            "job \(status.id) failed: \(failure.message) (\(failure.phase.rawValue) task \(failure.task), "
             + "attempt \(failure.attempt) on \(failure.worker)); `peerctl logs \(status.id)` tells more"
+        return ([line] + failure.details).joined(separator: "\n")
     }
 
     /// `1.25 s`.

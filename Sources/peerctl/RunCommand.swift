@@ -6,14 +6,23 @@ import PeerNode
 /// `run`: a MapReduce job over files.
 enum RunCommand {
     static let options: [OptionSpec] = [
-        .value("map", nil, "F", "what to do with records: \(BuiltInEngine.mapNames.joined(separator: " "))"),
+        .value(
+            "map",
+            nil,
+            "F",
+            "what to do with records: \(BuiltInEngine.mapNames.joined(separator: " ")), or a file"
+        ),
         .value("combine", nil, "F", "merges pairs early (default: as the reduce allows; `none`: nothing)"),
         .value(
             "reduce",
             nil,
             "F",
-            "merges pairs of a key: \(BuiltInEngine.reduceNames.joined(separator: " "))"
+            "merges values: \(BuiltInEngine.reduceNames.joined(separator: " ")), a file"
         ),
+        .value("map-cmd", nil, "CMD", "a command as map: Hadoop Streaming's contract"),
+        .value("combine-cmd", nil, "CMD", "a command as combine"),
+        .value("reduce-cmd", nil, "CMD", "a command as reduce"),
+        .value("file", nil, "[NAME=]PATH", "a file for the folder that commands run in, also repeated"),
         .value("reduces", "R", "N", "parts of the result (default 1; 65536 at most)"),
         .value("format", nil, "FORMAT", "records: lines, crlf, words or kv (default: as the map wants)"),
         .value("output-format", nil, "FORMAT", "text (default) or kv"),
@@ -26,6 +35,13 @@ enum RunCommand {
         .value("slots", nil, "N", "tasks at once, without a daemon (default: one a processor)"),
         .value("record-limit", nil, "SIZE", "longest record (default 16M)"),
         .flag("skip-long", nil, "skip and count longer records instead of failing"),
+        .value("skip-bad", nil, "N", "skip and count up to N records on which a function fails"),
+        .value("task-cpu", nil, "D", "processor time of one attempt of a function, such as 5m"),
+        .value("task-timeout", nil, "D", "time of a function without a sign of life, such as 60s"),
+        .value("task-memory", nil, "SIZE", "memory of one attempt of a function"),
+        .value("task-output", nil, "SIZE", "bytes that one attempt of a function may emit"),
+        .flag("local", nil, "try the functions on a few records here, and print the pairs; stores nothing"),
+        .value("limit", nil, "N", "with --local: first records of each INPUT (default 100)"),
         .flag("recursive", "r", "take directories among the paths"),
     ]
 
@@ -36,7 +52,9 @@ enum RunCommand {
         options: options,
         details: """
             INPUT is a CID, a CID/path, a path (which is added first) or - for standard input.
-            A path that looks like a CID is taken for one; write ./NAME to mean the file.
+            A path that looks like a CID is taken for one; write ./NAME to mean the file. A function is a built-in, a
+            JavaScript or WebAssembly file (write ./wc for a file named as a built-in) or the CID of one; a JavaScript map
+            brings the combine and the reduce of its file along. docs/functions.md teaches how to write them.
             Ctrl-C asks whether to leave the job running; without a terminal it cancels the job.
             """,
         example: "peerctl run --map wc --reduces 4 book.txt     # then: peerctl result CID",
@@ -46,6 +64,8 @@ enum RunCommand {
 
     private static func run(_ call: Invocation) async throws {
         let template = try JobTemplate(call)
+        if call.arguments.flag("local") { return try await LocalTrial(call, template).run() }
+        if call.arguments.value("limit") != nil { throw UsageError("--limit goes with --local") }
         let isDetached = call.arguments.flag("detach")
         try await call.withNode(runsJobs: true) { access in
             if isDetached, access.local != nil {
@@ -54,11 +74,15 @@ enum RunCommand {
                     "--detach needs a daemon to leave the job to; start peernode on \(call.home.path)"
                 )
             }
+            // Functions first: a mistake in one shows before a large input is added.
+            let store = NodeFunctionStore(call: call, node: access.service)
+            let functions = try await FunctionFiles(store: store).resolve(template)
             let inputs = try await Inputs(call: call, node: access.service).resolve(call.operands)
             let submission = JobSubmission(
-                spec: template.spec(inputs: inputs),
+                spec: functions.spec(template, inputs: inputs),
                 name: call.arguments.value("name") ?? "",
-                usesRememberedOutputs: !call.arguments.flag("no-cache")
+                usesRememberedOutputs: !call.arguments.flag("no-cache"),
+                functionNames: functions.names
             )
             let id = try await access.service.submit(submission)
             if isDetached { return announce(id, call) }
@@ -72,84 +96,6 @@ enum RunCommand {
         } else {
             call.streams.line(id.description)
         }
-    }
-}
-
-/// The part of a job that does not depend on its inputs, checked.
-struct JobTemplate: Sendable {
-    private var job: JobSpec
-
-    init(_ call: Invocation) throws(UsageError) {
-        guard let map = call.arguments.value("map") else {
-            throw UsageError("run needs --map=F, such as --map=wc")
-        }
-        let arguments = try JobTemplate.arguments(call.arguments.all("arg"))
-        let reduce = call.arguments.value("reduce")
-        guard let defaults = BuiltInEngine.defaults(forMap: map, arguments: arguments, reduce: reduce) else {
-            throw JobTemplate.unknown("map", map, BuiltInEngine.mapNames)
-        }
-        if let reduce, !BuiltInEngine.reduceNames.contains(reduce) {
-            throw JobTemplate.unknown("reduce", reduce, BuiltInEngine.reduceNames)
-        }
-        let combine = call.arguments.value("combine") ?? defaults.combine
-        if let combine, combine != "none", !BuiltInEngine.reduceNames.contains(combine) {
-            throw JobTemplate.unknown("combine", combine, BuiltInEngine.reduceNames)
-        }
-        job = JobSpec(
-            map: .builtIn(map),
-            combine: combine == "none" ? nil : combine.map(FunctionReference.builtIn),
-            reduce: .builtIn(defaults.reduce),
-            reduceCount: try JobTemplate.reduceCount(call.arguments.value("reduces")),
-            recordFormat: try JobTemplate.choice(call, "format") ?? defaults.format,
-            outputFormat: try JobTemplate.choice(call, "output-format") ?? .text,
-            arguments: arguments,
-            inputs: []
-        )
-        if let limit = try call.size("record-limit") { job.recordByteLimit = Int(limit) }
-        job.skipsLongRecords = call.arguments.flag("skip-long")
-    }
-
-    /// The job over some inputs.
-    func spec(inputs: [JobInput]) -> JobSpec {
-        var spec = job
-        spec.inputs = inputs
-        return spec
-    }
-
-    private static func unknown(_ kind: String, _ name: String, _ known: [String]) -> UsageError {
-        let near = Spelling.nearest(to: name, among: known).map { " (did you mean \($0)?)" } ?? ""
-        return UsageError("there is no \(kind) «\(name)»\(near); there are \(known.joined(separator: ", "))")
-    }
-
-    private static func arguments(_ texts: [String]) throws(UsageError) -> [String: String] {
-        var arguments: [String: String] = [:]
-        for text in texts {
-            guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-                throw UsageError("--arg is NAME=VALUE, not «\(text)»")
-            }
-            arguments[String(text[..<equals])] = String(text[text.index(after: equals)...])
-        }
-        return arguments
-    }
-
-    private static func reduceCount(_ text: String?) throws(UsageError) -> Int {
-        guard let text else { return 1 }
-        guard let count = Int(text), (1...JobSpec.maxReduceCount).contains(count) else {
-            throw UsageError("--reduces is a number from 1 to \(JobSpec.maxReduceCount), not «\(text)»")
-        }
-        return count
-    }
-
-    private static func choice<Value: RawRepresentable<String> & CaseIterable>(
-        _ call: Invocation,
-        _ name: String
-    ) throws(UsageError) -> Value? {
-        guard let text = call.arguments.value(name) else { return nil }
-        guard let value = Value(rawValue: text) else {
-            let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
-            throw UsageError("--\(name) is one of \(known), not «\(text)»")
-        }
-        return value
     }
 }
 

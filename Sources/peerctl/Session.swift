@@ -43,10 +43,10 @@ final class Session: Sendable {
         set { state.withLock { $0.exitCode = newValue } }
     }
 
-    /// Says in one line on stderr what went wrong.
+    /// Says on stderr what went wrong: in one line, with details such as a function's stack below it.
     func fail(_ message: String) {
         streams.flush()
-        streams.note("peerctl: \(message.split(separator: "\n").joined(separator: " "))")
+        streams.note("peerctl: \(message)")
     }
 
     /// Names what `body` may wait for, to be told to the user when it takes long.

@@ -85,12 +85,7 @@ enum StatusCommand {
         for timing in status.timings {
             rows.append(["time \(timing.phase.rawValue)", JobText.seconds(timing.seconds)])
         }
-        for member in status.counters.json.members ?? [] {
-            if let value = member.value.unsigned, value > 0 { rows.append([member.name, "\(value)"]) }
-        }
-        for (name, value) in status.counters.user.sorted(by: { $0.key < $1.key }) {
-            rows.append([name, "\(value)"])
-        }
+        rows += JobText.counters(status.counters) + JobText.userCounters(status.counters)
         if let left = status.secondsLeft { rows.append(["time left", "about \(JobText.seconds(left))"]) }
         for failure in status.failures {
             rows.append([

@@ -10,6 +10,7 @@ enum VerbTable {
         DAGCommands.export, DAGCommands.import, DAGCommands.stat,
         PinCommands.add, PinCommands.remove, PinCommands.list,
         RepositoryCommands.stat, RepositoryCommands.collect, RepositoryCommands.verify,
+        FunctionCommand.check,
         PolicyCommands.show, PolicyCommands.allow, PolicyCommands.deny, PolicyCommands.reset,
         CIDCommand.verb, DiagnosticCommands.echo,
     ]

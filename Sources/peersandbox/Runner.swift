@@ -2,6 +2,11 @@ import FunctionProtocol
 
 /// Runs one function's attempts, one after the other.
 protocol Runner: AnyObject {
+    /// Confines the process, before a byte of the function is read.
+    ///
+    /// - Returns: parts of the sandbox that the system lacks.
+    static func confine() -> [String]
+
     /// Does what needs files or devices, such as starting an engine's virtual machine.
     ///
     /// Called once, in a process that is confined but not yet locked, before a byte of the function is read.
@@ -20,6 +25,14 @@ protocol Runner: AnyObject {
 }
 
 extension Runner {
+    static func confine() -> [String] {
+        var confinement = Confinement()
+        NodeWatch.start()
+        warmUp()
+        confinement.lock()
+        return confinement.missing
+    }
+
     static func warmUp() {}
 }
 
@@ -27,7 +40,9 @@ extension EngineKind {
     /// What runs functions of this kind; `nil`: nothing here does.
     var runner: (any Runner.Type)? {
         switch self {
-        case .javaScript, .webAssembly, .command: nil
+        case .javaScript: JavaScriptRunner.self
+        case .webAssembly: nil
+        case .command: CommandRunner.self
         case .probe: ProbeRunner.self
         }
     }

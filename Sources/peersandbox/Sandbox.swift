@@ -23,11 +23,7 @@ enum Sandbox {
         // A write that cannot be is an error where it is made.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        var confinement = Confinement()
-        NodeWatch.start()
-        runner.warmUp()
-        confinement.lock()
-        serve(runner, missing: confinement.missing)
+        serve(runner, missing: runner.confine())
     }
 
     private static func serve(_ type: any Runner.Type, missing: [String]) -> Never {

@@ -103,9 +103,10 @@ class Home:
 
 
 class Node(Home):
-    def __init__(self, name, *flags, listen="/ip4/127.0.0.1/tcp/0", prefix=()):
+    def __init__(self, name, *flags, listen="/ip4/127.0.0.1/tcp/0", prefix=(), private=True):
         super().__init__(name)
-        command = [*prefix, BIN / "peernode", "--home", self.path, "--listen", listen, "--swarm-key", swarm_key(), *flags]
+        key = ["--swarm-key", swarm_key()] if private else []
+        command = [*prefix, BIN / "peernode", "--home", self.path, "--listen", listen, *key, *flags]
         self.log = open(SCRATCH / f"{name}.log", "ab")
         self.process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = None
@@ -129,7 +130,7 @@ class Node(Home):
 
 
 @contextlib.contextmanager
-def cluster(count, *flags):
+def cluster(count, *flags, private=True):
     """Nodes that all know each other from one bootstrap address."""
     folder = f"cluster-{len(os.listdir(SCRATCH))}"
     (SCRATCH / folder).mkdir()
@@ -137,8 +138,9 @@ def cluster(count, *flags):
     try:
         for index in range(count):
             bootstrap = ["--bootstrap", nodes[0].address] if nodes else []
-            nodes.append(Node(f"{folder}/{index}", *bootstrap, *flags))
-        wait(lambda: all(node.workers() == count - 1 for node in nodes), 30, "all nodes to know each other")
+            nodes.append(Node(f"{folder}/{index}", *bootstrap, *flags, private=private))
+        known = (lambda node: node.workers()) if private else (lambda node: len(node.ctl("-q", "peers").split()))
+        wait(lambda: all(known(node) == count - 1 for node in nodes), 30, "all nodes to know each other")
         yield nodes
     finally:
         for node in nodes:
@@ -216,6 +218,116 @@ def a_small_job_fetches_its_blocks_and_runs_at_home():
     with cluster(3) as nodes:
         cid = nodes[2].add(path)
         same(nodes[0], "wc", 4, [cid], [path], reader=nodes[1])
+
+
+FUNCTIONS = {
+    "wc.js": """
+        export const encoding = "latin1"
+        export function map(_, line, emit) {
+            for (const word of line.split(/[ \\t\\n\\v\\f\\r]+/)) if (word) emit(word, 1)
+            counter("text", "lines")
+        }
+        export function reduce(key, values, emit) {
+            let sum = 0
+            for (const value of values) sum += Number(value)
+            emit(key, sum)
+        }
+        export const combine = reduce
+        """,
+    "bad.js": """
+        export function map(key, line, emit) {
+            if (line.endsWith("at the end")) throw new Error("not this line")
+            emit(line)
+        }
+        """,
+    "map.py": """
+import sys
+for line in sys.stdin.buffer:
+    for word in line.split():
+        sys.stdout.buffer.write(word + b"\\t1\\n")
+""",
+    "reduce.py": """
+import itertools, sys
+pairs = (line.rstrip(b"\\n").split(b"\\t") for line in sys.stdin.buffer)
+for key, group in itertools.groupby(pairs, lambda pair: pair[0]):
+    sys.stdout.buffer.write(key + b"\\t%d\\n" % sum(int(pair[1]) for pair in group))
+""",
+}
+
+
+@contextlib.contextmanager
+def master_and_two_that_allow_it_commands():
+    """Three nodes of one network; the functions are on the first one's disk only."""
+    folder = f"functions-{len(os.listdir(SCRATCH))}"
+    (SCRATCH / folder).mkdir()
+    for name, code in FUNCTIONS.items():
+        (SCRATCH / folder / name).write_text(code)
+    nodes = []
+    try:
+        nodes.append(Node(f"{folder}/0"))
+        peer = nodes[0].address.split("/")[-1]
+        engines = [word for engine in ("builtin", "javascript", "webassembly") for word in ("--engine", engine)]
+        for index in (1, 2):
+            Home(f"{folder}/{index}").ctl("policy", "allow", *engines, "--commands", peer)
+            nodes.append(Node(f"{folder}/{index}", "--bootstrap", nodes[0].address))
+        wait(lambda: all(node.workers() == 2 for node in nodes), 30, "all nodes to know each other")
+        yield SCRATCH / folder, nodes
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+@check
+def functions_run_on_nodes_that_never_saw_them():
+    path = text("functions", 8 * MIB)
+    with master_and_two_that_allow_it_commands() as (folder, nodes):
+        cid = nodes[1].add(path)
+        files = ["--file", folder / "map.py", "--file", folder / "reduce.py"]
+        python = ["--map-cmd", "python3 map.py", "--combine-cmd", "python3 reduce.py", "--reduce-cmd", "python3 reduce.py"]
+        jobs = {
+            "JavaScript": ["--map", folder / "wc.js"],
+            "Python": python + files,
+            "Python and sum": python[:2] + ["--reduce", "sum"] + files,
+            "built-in map, JavaScript": ["--map", "wc", "--combine", folder / "wc.js", "--reduce", folder / "wc.js"],
+        }
+        result, _ = expected("wc", 4, path)
+        for name, job in jobs.items():
+            got = nodes[0].run(job, 4, cid)
+            assert got == result, f"{name} gave {got}, the built-in {result}"
+            status = nodes[0].last_job()
+            busy = [worker for worker in status["workers"] if worker["tasks"]]
+            assert len(busy) == 3, f"{name}: {status['workers']}"
+            if name == "JavaScript":
+                lines = status["counters"]["user"]["text"]["lines"]
+                assert lines == status["counters"]["inputRecords"], status["counters"]
+
+
+@check
+def commands_stay_at_home_unless_a_node_allows_them():
+    path = text("functions", 8 * MIB)
+    with cluster(2) as nodes:
+        cid = nodes[1].add(path)
+        job = ["--map-cmd", "tr -s '[:space:]' '\\n' | sed '/^$/d'", "--reduce", "count"]
+        assert nodes[0].run(job, 4, cid) == expected("wc", 4, path)[0]
+        status = nodes[0].last_job()
+        assert [worker["worker"] for worker in status["workers"] if worker["tasks"]] == ["self"], status["workers"]
+
+
+@check
+def a_mistake_in_a_function_is_told_with_its_place_wherever_it_ran():
+    path = text("functions", 8 * MIB)
+    with master_and_two_that_allow_it_commands() as (folder, nodes):
+        cid = nodes[2].add(path)
+        try:
+            nodes[0].run(["--map", folder / "bad.js"], 2, cid)
+        except AssertionError as error:
+            report = str(error)
+        else:
+            raise AssertionError("the job succeeded")
+        for part in ("bad.js:3", "not this line", cid, "no newline at the end"):
+            assert part in report, f"{part} is not in: {report}"
+        # The job after it is served as before.
+        assert nodes[0].run(["--map", folder / "wc.js"], 4, cid) == expected("wc", 4, path)[0]
 
 
 @check
@@ -327,6 +439,47 @@ def a_block_that_nobody_has_is_a_clear_error():
             assert cid in str(error), error
         else:
             raise AssertionError("a job over blocks that nobody has succeeded")
+
+
+@check
+def strangers_run_nothing_until_they_are_named():
+    path = text("strangers", 6 * MIB)
+    with cluster(2, private=False) as nodes:
+        cid = nodes[0].add(path)
+        same(nodes[0], "wc", 4, [cid], [path])
+        status = nodes[0].last_job()
+        assert [worker["worker"] for worker in status["workers"]] == ["self"], status["workers"]
+        assert any("no connected node runs any jobs for it" in note for note in status["notes"]), status["notes"]
+        identity = nodes[0].ctl("-q", "id").decode().split()[0]
+        nodes[1].ctl("policy", "allow", "--engine", "builtin", "--slots", "1", identity)
+        wait(lambda: nodes[0].workers() == 1, 30, "the slots of the other node")
+        same(nodes[0], "index", 4, [cid], [path])
+        assert len(nodes[0].last_job()["workers"]) == 2, nodes[0].last_job()["workers"]
+        nodes[1].ctl("policy", "deny", identity)
+        same(nodes[0], "count", 4, [cid], [path])
+        status = nodes[0].last_job()
+        assert all(worker["tasks"] == 0 for worker in status["workers"][1:]), status["workers"]
+
+
+@check
+def commands_stay_at_home_until_their_node_is_named():
+    path = text("commands", 6 * MIB)
+    job = ["--map-cmd", "LC_ALL=C tr -s ' ' '\\n'", "--reduce", "count"]
+    home = Home("embedded-commands")
+    wanted = home.run(job, 4, home.add(path))
+    with cluster(2) as nodes:
+        cid = nodes[0].add(path)
+        assert nodes[0].run(job, 4, cid) == wanted
+        status = nodes[0].last_job()
+        assert [worker["worker"] for worker in status["workers"]] == ["self"], status["workers"]
+        assert any("no connected node runs commands for it" in note for note in status["notes"]), status["notes"]
+        nodes[1].ctl("policy", "allow", "--commands", nodes[0].ctl("-q", "id").decode().split()[0])
+
+        def shared():
+            assert nodes[0].run(job, 4, cid) == wanted
+            return len(nodes[0].last_job()["workers"]) == 2
+
+        wait(shared, 60, "the other node to run commands")
 
 
 @check

@@ -66,7 +66,7 @@ struct MapReduceServiceTests {
         }
         try await withWorker(worker) { peer, _, here in
             let task = SampleTask.map(attempt: 5)
-            let (receipt, sealed) = try await peer.run(task)
+            let (receipt, sealed, _) = try await peer.run(task)
             #expect(receipt == SampleTask.receipt(for: task, by: workerKey, to: here.localPeer))
             #expect(try Receipt(sealed: sealed, verify: SignedEnvelope.ed25519Verifier) == receipt)
         }

@@ -9,39 +9,36 @@ import Testing
 struct FunctionProcessTests {
     @Test("Attempts run one after the other, and each ends with all of its output")
     func attempts() throws {
-        let probe = try Probe()
-        try probe.attempt(["a", "log", "b", "count"])
-        try probe.attempt(["c"])
-        #expect(probe.keys == ["a", "b", "c"])
-        #expect(probe.log == "a line\n")
-        #expect(probe.counters == [CounterIncrement(group: "probe", name: "asked", amount: 2)])
+        let helper = try Helper(.probe)
+        try helper.map(["a\nlog\n", "b\ncount\n"])
+        try helper.map(["c"])
+        #expect(helper.pairs == ["a", "b", "c"])
+        #expect(helper.log == "a line\n")
+        #expect(helper.counters == [CounterIncrement(group: "probe", name: "asked", amount: 2)])
     }
 
     @Test("A function that fails leaves a helper for the next attempt")
     func failureIsNotTheEnd() throws {
-        let probe = try Probe()
-        let failure = fault { try probe.attempt(["a", "throw", "b"]) }
-        #expect(failure == .function(FunctionFault(.threw, "the probe was told to throw")))
-        #expect(probe.process.isUsable)
-        try probe.attempt(["c"])
-        #expect(probe.keys == ["c"])
+        let helper = try Helper(.probe)
+        let failure = fault { try helper.map(["a\nthrow\nb\n"] + Array(repeating: "c\n", count: 1000)) }
+        #expect(failure == FunctionFault(.threw, "the probe was told to throw"))
+        #expect(helper.process.isUsable)
+        try helper.map(["d\n"])
+        #expect(helper.pairs == ["d"])
     }
 
     @Test("Input and output of many times the socket's room pass each other")
     func bothDirections() throws {
-        let probe = try Probe()
+        let helper = try Helper(.probe)
         let record = String(repeating: "x", count: 100_000)
-        try probe.attempt(Array(repeating: record, count: 200))
-        #expect(probe.keys == Array(repeating: record, count: 200))
+        try helper.map(Array(repeating: record, count: 200))
+        #expect(helper.pairs == Array(repeating: record, count: 200))
     }
 
     @Test("A function that is refused while it loads says why, and costs the helper")
     func invalidFunction() throws {
-        let failure = fault { _ = try Probe(program: "invalid") }
-        #expect(
-            failure
-                == .function(FunctionFault(.invalid, "the probe was told to be invalid", line: 1, column: 2))
-        )
+        let failure = fault { _ = try Helper(.probe, "invalid") }
+        #expect(failure == FunctionFault(.invalid, "the probe was told to be invalid", line: 1, column: 2))
     }
 
     @Test("A helper that is not there is named")
@@ -53,24 +50,40 @@ struct FunctionProcessTests {
         #expect(failure?.message.contains("/nowhere/peersandbox") == true)
     }
 
-    @Test("A program that is no helper is told from one by what it says")
-    func wrongProgram() throws {
-        let process = try FunctionProcess(.probe, executable: "/bin/cat")
-        let preparation = Preparation(engine: .probe, roles: .map, name: "probe", program: [])
-        let failure = fault { _ = try process.prepare(preparation) }
-        #expect(message(of: failure)?.contains("ended: status") == true, "\(String(describing: failure))")
-        #expect(!process.isUsable)
+    @Test("A helper that dies between attempts is a fault of the next")
+    func deathBetweenAttempts() throws {
+        let helper = try Helper(.probe)
+        try helper.map(["a\n"])
+        #expect(kill(helper.process.identifier, SIGKILL) == 0)
+        let failure = fault { try helper.map(["b\n"]) }
+        #expect(failure?.message.contains("killed by signal 9") == true, "\(failure?.message ?? "")")
+        #expect(!helper.process.isUsable && helper.pairs == ["a"])
     }
 
-    @Test("Output over its limits ends the attempt and the helper")
-    func outputLimits() throws {
-        let byBytes = try Probe(limits: FunctionLimits(outputByteCount: 10))
-        let first = fault { try byBytes.attempt(["12345", "67890", "1"]) }
-        #expect(message(of: first) == "the attempt passed its limit on output, 10 bytes")
-        let byPairs = try Probe(limits: FunctionLimits(outputPairCount: 2))
-        let second = fault { try byPairs.attempt(["1", "2", "3"]) }
-        #expect(message(of: second) == "the attempt passed its limit on emitted pairs, 2 pairs")
-        #expect(!byPairs.process.isUsable)
-        #expect(kill(byPairs.process.identifier, 0) == -1)
+    @Test("A cancelled attempt ends although its function never does")
+    func cancellation() throws {
+        var asked = 0
+        let helper = try Helper(.probe) {
+            asked += 1
+            return asked > 2
+        }
+        #expect(throws: FunctionProcess.Fault.task(.cancelled)) { try helper.map(["loop\n"]) }
+        #expect(!helper.process.isUsable && !helper.isAlive)
+    }
+
+    @Test("What the taker of answers throws comes out of the call, and ends the helper")
+    func takerThrows() throws {
+        let helper: String = try #require(BuiltHelper.path)
+        let process = try FunctionProcess(.probe, executable: helper)
+        _ = try process.prepare(Preparation(engine: .probe, roles: .map, name: "", program: []))
+        try process.begin(TaskStart(role: .map, seed: []))
+        let record = RecordChunk(format: .lines, input: "", offset: 0, bytes: []).head + Array("a".utf8)
+        #expect(throws: FunctionProcess.Fault.task(.store("full"))) {
+            try process.send(.records, head: record, bytes: UnsafeRawBufferPointer(start: nil, count: 0)) {
+                _ in
+            }
+            try process.end { _ throws(TaskFault) in throw .store("full") }
+        }
+        #expect(!process.isUsable)
     }
 }

@@ -14,7 +14,9 @@ extension BuiltInEngine {
     /// Names of the built-in maps.
     public static let mapNames = ["count", "grep", "identity", "index", "lines", "sort", "top", "wc"]
     /// Names of the built-in reduces.
-    public static let reduceNames = ["count", "distinct", "identity", "list", "max", "min", "sum", "top"]
+    public static let reduceNames = [
+        "aggregate", "count", "distinct", "identity", "list", "max", "min", "sum", "top",
+    ]
 
     /// Combine, reduce and record format that go with a built-in map.
     ///
@@ -43,7 +45,8 @@ extension BuiltInEngine {
     /// into one that does not depend on it.
     public static func mergesInAnyOrder(_ spec: JobSpec) -> Bool {
         guard case .builtIn(let name)? = spec.combine else { return false }
-        return FoldKind(name: name)?.isCombine ?? false
+        // The sum of doubles depends on its order.
+        return name != "aggregate" && FoldKind(name: name)?.isCombine == true
     }
 
     /// Whether the output of the map depends on the name of the file or the offset of the leaf in it.

@@ -37,6 +37,7 @@ public final class BuiltInEngine: JobEngine {
             leaves: leaves,
             spills: spills,
             limits: limits,
+            combine: Combine(plan.combine),
             counts: counts,
             indexes: indexes
         )
@@ -53,7 +54,13 @@ public final class BuiltInEngine: JobEngine {
     ) throws(TaskFault) -> TaskCounters {
         let writer = PartWriter(output, format: plan.outputFormat)
         let fold = Fold(plan.reduce, isReduce: true, output: writer, memoryByteCount: limits.memoryByteCount)
-        let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
+        let merge = RunMerge(
+            plan,
+            combine: Combine(plan.combine),
+            spills: spills,
+            limits: limits,
+            indexes: indexes
+        )
         try merge.reduce(runs, partition: partition, into: fold, counts: counts)
         try fold.finish()
         try writer.finish()
@@ -75,7 +82,13 @@ public final class BuiltInEngine: JobEngine {
         limits: AttemptLimits
     ) throws(TaskFault) -> (run: any RunBytes, counters: TaskCounters) {
         let writer = RunFileWriter(output, partitionCount: plan.partitionCount)
-        let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
+        let merge = RunMerge(
+            plan,
+            combine: Combine(plan.combine),
+            spills: spills,
+            limits: limits,
+            indexes: indexes
+        )
         try merge.write(runs, to: writer, counts: counts)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount

@@ -159,7 +159,7 @@ struct BuiltInPlan {
         guard let kind = FoldKind(name: name), kind.isCombine else {
             throw .argument(
                 name: "combine",
-                reason: "`\(name)` cannot combine; sum, min, max and distinct can"
+                reason: "`\(name)` cannot combine; sum, min, max, distinct and aggregate can"
             )
         }
         return kind

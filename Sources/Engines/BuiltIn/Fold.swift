@@ -4,7 +4,7 @@ import MRProtocol
 /// Folds sorted pairs key by key and hands the results on.
 ///
 /// As a combine it hands on pairs that can be folded again; as a reduce, what the result shows.
-final class Fold {
+final class Fold: PairFold {
     private let kind: FoldKind
     private let isReduce: Bool
     private let output: any PairOutput
@@ -22,6 +22,7 @@ final class Fold {
     private var columns: [Int128] = []
     private var distinct = DistinctValues()
     private var top: TopPairs?
+    private var aggregate: Aggregate?
 
     private(set) var keyCount: UInt64 = 0
     private(set) var pairCount: UInt64 = 0
@@ -32,6 +33,9 @@ final class Fold {
         self.output = output
         self.memoryByteCount = max(memoryByteCount, 1 << 20)
         if case .top(let count) = kind { top = TopPairs(count: count) }
+        if kind == .aggregate {
+            aggregate = Aggregate(isReduce: isReduce, memoryByteCount: self.memoryByteCount)
+        }
     }
 
     /// Takes the next pair; keys come in byte order.
@@ -51,6 +55,7 @@ final class Fold {
         case .count: count += 1
         case .min, .max: keepExtreme(newValue)
         case .list: try join(newValue)
+        case .aggregate: try aggregate?.add(newValue, key: newKey)
         case .distinct:
             guard let newValue else { return }
             distinct.insert(newValue)
@@ -88,6 +93,7 @@ final class Fold {
         case .min, .max, .list:
             try output.append(key: key.bytes, value: hasValue ? value.bytes : nil)
         case .distinct: try writeDistinct()
+        case .aggregate: try aggregate?.write(key: key.bytes, to: output)
         }
         value.removeAll()
         hasValue = false

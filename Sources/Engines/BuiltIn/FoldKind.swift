@@ -7,6 +7,8 @@ enum FoldKind: Equatable {
     case max
     case list
     case distinct
+    /// What the front of the key says, as Hadoop Streaming's reducer of that name.
+    case aggregate
     /// The pairs with the greatest sums, `count` of them.
     case top(count: Int)
 
@@ -20,6 +22,7 @@ enum FoldKind: Equatable {
         case "max": self = .max
         case "list": self = .list
         case "distinct": self = .distinct
+        case "aggregate": self = .aggregate
         default: return nil
         }
     }
@@ -27,7 +30,7 @@ enum FoldKind: Equatable {
     /// Running it on part of the values first, any number of times, changes nothing in the end.
     var isCombine: Bool {
         switch self {
-        case .sum, .min, .max, .distinct: true
+        case .sum, .min, .max, .distinct, .aggregate: true
         case .identity, .count, .list, .top: false
         }
     }

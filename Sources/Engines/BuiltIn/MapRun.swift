@@ -4,6 +4,7 @@ import MRProtocol
 /// One execution of a map: records in, a run file out.
 final class MapRun {
     private let plan: BuiltInPlan
+    private let combine: Combine
     private let leaves: any LeafReader
     private let spills: any SpillSpace
     private let limits: AttemptLimits
@@ -27,9 +28,11 @@ final class MapRun {
         leaves: any LeafReader,
         spills: any SpillSpace,
         limits: AttemptLimits,
+        combine: Combine,
         counts reusedCounts: WordCounts?,
         indexes: RunIndexCache
     ) {
+        self.combine = combine
         self.indexes = indexes
         self.plan = plan
         self.leaves = leaves
@@ -43,8 +46,8 @@ final class MapRun {
         files =
             listsFiles
             ? WordFiles(partitionCount: partitions, names: Set(assignment.segments.map(\.fileName))) : nil
-        pairs = countsKeys || listsFiles ? nil : PairBuffer(partitionCount: partitions, combine: plan.combine)
-        store = counts ?? files ?? pairs ?? PairBuffer(partitionCount: partitions, combine: plan.combine)
+        pairs = countsKeys || listsFiles ? nil : PairBuffer(partitionCount: partitions, combine: combine)
+        store = counts ?? files ?? pairs ?? PairBuffer(partitionCount: partitions, combine: combine)
     }
 
     deinit { bounds.deallocate() }
@@ -387,7 +390,7 @@ final class MapRun {
             try store.drain(to: writer)
         } else {
             try spill()
-            let merge = RunMerge(plan, spills: spills, limits: limits, indexes: indexes)
+            let merge = RunMerge(plan, combine: combine, spills: spills, limits: limits, indexes: indexes)
             try merge.write(spilled, to: writer, counts: nil)
             counters.spilledBytes += merge.spilledByteCount
         }

@@ -14,13 +14,13 @@ final class PairBuffer: PairStore {
     private static let noValue = UInt32.max
 
     private let partitionCount: Int
-    private let combine: FoldKind?
+    private let combine: Combine
     private let arena = KeyArena()
     private var entries: UnsafeMutablePointer<SortEntry>
     private var capacity = 256
     private var count = 0
 
-    init(partitionCount: Int, combine: FoldKind?) {
+    init(partitionCount: Int, combine: Combine) {
         self.partitionCount = partitionCount
         self.combine = combine
         entries = .allocate(capacity: capacity)
@@ -65,11 +65,20 @@ final class PairBuffer: PairStore {
         let scratch = UnsafeMutablePointer<SortEntry>.allocate(capacity: max(1, count))
         defer { scratch.deallocate() }
         let groups = PartitionGroups(entries, count: count, scratch: scratch, partitionCount: partitionCount)
+        let combined = try combine.begin(into: run)
         for group in groups.nonEmpty {
-            KeySorter.sort(entries + group.start, count: group.count, scratch: scratch)
-            run.begin(partition: group.partition)
-            try write(entries + group.start, group.count, to: run)
+            let sorted = entries + group.start
+            KeySorter.sort(sorted, count: group.count, scratch: scratch)
+            if let combined {
+                for index in 0..<group.count {
+                    try combined.add(key: key(sorted[index]), value: value(sorted[index]))
+                }
+            } else {
+                run.begin(partition: group.partition)
+                try write(sorted, group.count, to: run)
+            }
         }
+        try combined?.finish()
         count = 0
         arena.removeAll()
     }
@@ -79,11 +88,11 @@ final class PairBuffer: PairStore {
         _ count: Int,
         to run: RunFileWriter
     ) throws(TaskFault) {
-        guard let combine else {
+        guard case .builtIn(let kind) = combine else {
             for index in 0..<count { try run.append(key: key(sorted[index]), value: value(sorted[index])) }
             return
         }
-        let fold = Fold(combine, isReduce: false, output: run, memoryByteCount: Int.max)
+        let fold = Fold(kind, isReduce: false, output: run, memoryByteCount: Int.max)
         for index in 0..<count { try fold.add(key: key(sorted[index]), value: value(sorted[index])) }
         try fold.finish()
     }

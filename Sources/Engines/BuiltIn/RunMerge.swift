@@ -8,6 +8,7 @@ final class RunMerge {
     private static let entryByteCount = 40
 
     private let plan: BuiltInPlan
+    private let combine: Combine
     private let spills: any SpillSpace
     private let limits: AttemptLimits
     private let indexes: RunIndexCache
@@ -18,9 +19,16 @@ final class RunMerge {
     /// Pairs that were read, when they were added up in a table.
     private(set) var countedPairs: UInt64?
 
-    init(_ plan: BuiltInPlan, spills: any SpillSpace, limits: AttemptLimits, indexes: RunIndexCache) {
+    init(
+        _ plan: BuiltInPlan,
+        combine: Combine,
+        spills: any SpillSpace,
+        limits: AttemptLimits,
+        indexes: RunIndexCache
+    ) {
         self.indexes = indexes
         self.plan = plan
+        self.combine = combine
         self.spills = spills
         self.limits = limits
     }
@@ -48,6 +56,11 @@ final class RunMerge {
         if let counts, plan.addsCountsUp, runs.count > 1, try addUp(runs, partition: partition, in: counts) {
             return try counts.drain(into: fold)
         }
+        try reduce(runs, partition: partition, into: fold)
+    }
+
+    /// Merges partition `partition` of `runs` into `fold`.
+    func reduce(_ runs: [any RunBytes], partition: Int, into fold: some PairFold) throws(TaskFault) {
         readByteCount = 0
         let readers = try narrow(runs, partition: partition)
         try merge(readers, partition: partition, into: fold)
@@ -159,18 +172,28 @@ final class RunMerge {
     private func write(_ readers: [RunFileReader], partition: Int?, to writer: RunFileWriter)
         throws(TaskFault)
     {
-        let kind = plan.combine ?? .identity
         let partitions =
             partition.map { [$0] } ?? Set(readers.flatMap { $0.index.entries.map(\.partition) }).sorted()
+        if let combined = try combine.begin(into: writer) {
+            for partition in partitions { try merge(readers, partition: partition, into: combined) }
+            return try combined.finish()
+        }
         for partition in partitions {
             writer.begin(partition: partition)
-            let fold = Fold(kind, isReduce: false, output: writer, memoryByteCount: limits.memoryByteCount)
+            let fold = Fold(
+                combine.kind,
+                isReduce: false,
+                output: writer,
+                memoryByteCount: limits.memoryByteCount
+            )
             try merge(readers, partition: partition, into: fold)
             try fold.finish()
         }
     }
 
-    private func merge(_ readers: [RunFileReader], partition: Int, into fold: Fold) throws(TaskFault) {
+    private func merge(_ readers: [RunFileReader], partition: Int, into fold: some PairFold)
+        throws(TaskFault)
+    {
         let share = limits.memoryByteCount / 2 / max(1, readers.count)
         let bufferByteCount = min(RunMerge.maxBufferByteCount, share)
         var cursors: [PartitionCursor] = []

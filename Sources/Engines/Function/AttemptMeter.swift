@@ -59,23 +59,13 @@ struct AttemptMeter {
         try check("log", logByteCount, limits.logByteCount, .bytes)
     }
 
-    private enum Unit {
-        case milliseconds, bytes, pairs
-    }
-
-    private func check(_ what: String, _ used: UInt64, _ limit: UInt64, _ unit: Unit) throws(FunctionProcess
-        .Fault)
-    {
+    private func check(
+        _ what: String,
+        _ used: UInt64,
+        _ limit: UInt64,
+        _ unit: LimitUnit
+    ) throws(FunctionProcess.Fault) {
         guard limit > 0, used > limit else { return }
-        let text = AttemptMeter.text(limit, unit)
-        throw .function(FunctionFault(.limit, "the attempt passed its limit on \(what), \(text)"))
-    }
-
-    private static func text(_ number: UInt64, _ unit: Unit) -> String {
-        switch unit {
-        case .milliseconds: number % 1000 == 0 ? "\(number / 1000) s" : "\(number) ms"
-        case .bytes: number % (1 << 20) == 0 ? "\(number >> 20) MiB" : "\(number) bytes"
-        case .pairs: "\(number) pairs"
-        }
+        throw .function(.passed(limitOn: what, limit, unit))
     }
 }

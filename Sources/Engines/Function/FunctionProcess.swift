@@ -55,6 +55,7 @@ package final class FunctionProcess {
     /// Starts a helper for functions of one kind.
     ///
     /// - Parameters:
+    ///   - engine: the kind.
     ///   - executable: the helper's program; else the one that `HelperExecutable` finds.
     ///   - isCancelled: asked every 20 ms or so while a call lasts; `true` ends the call with `Fault.task(.cancelled)`,
     ///     and the helper.
@@ -65,7 +66,7 @@ package final class FunctionProcess {
         isCancelled: @escaping () -> Bool = { false }
     ) throws(FunctionFault) {
         let path = if let executable { executable } else { try HelperExecutable.path() }
-        helper = try HelperProcess(path, arguments: ["\(engine.rawValue)"])
+        helper = try HelperProcess(path, for: engine)
         self.isCancelled = isCancelled
         meter = AttemptMeter(FunctionLimits(), of: helper)
     }
@@ -76,7 +77,11 @@ package final class FunctionProcess {
 extension FunctionProcess {
     /// Hands over the function, once; a fault ends the helper.
     ///
-    /// - Parameter onAnswer: gets the log of what the function does while it loads.
+    /// - Parameters:
+    ///   - preparation: the function, and what its attempts may use.
+    ///   - onAnswer: gets the log of what the function does while it loads.
+    /// - Returns: what the function can do, and what the sandbox lacks here.
+    /// - Throws: `Fault.function` when the function is refused; then the helper has ended.
     package func prepare(
         _ preparation: Preparation,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
@@ -85,7 +90,7 @@ extension FunctionProcess {
             preconditionFailure("a helper is prepared once, and not in \(state)")
         }
         meter = AttemptMeter(preparation.limits, of: helper)
-        try exchange(UnsentFrame(.prepare, preparation.body), .sendAndAwaitAnswer, onAnswer)
+        try exchange(UnsentFrame(.prepare, preparation.body), awaitsAnswer: true, onAnswer)
         guard let readiness else {
             throw .function(
                 FunctionFault(.protocolViolation, "the process for functions is done before it is ready")
@@ -103,7 +108,7 @@ extension FunctionProcess {
         meter = AttemptMeter(meter.limits, of: helper)
         state = .attempt
         // The helper says nothing before it has read all of this.
-        try exchange(UnsentFrame(.begin, start.body), .send) { _ in }
+        try exchange(UnsentFrame(.begin, start.body), awaitsAnswer: false) { _ in }
     }
 
     /// Gives the attempt a frame of input: `head`, then `bytes`.
@@ -117,7 +122,7 @@ extension FunctionProcess {
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void
     ) throws(Fault) {
         switch state {
-        case .attempt: try exchange(UnsentFrame(kind, head, bytes), .sendAndReceive, onAnswer)
+        case .attempt: try exchange(UnsentFrame(kind, head, bytes), awaitsAnswer: false, onAnswer)
         case .answered: break
         case .spawned, .idle, .over: preconditionFailure("input outside an attempt, in \(state)")
         }
@@ -129,7 +134,7 @@ extension FunctionProcess {
     /// - Throws: as `send`.
     package func end(onAnswer: (FunctionAnswer) throws(TaskFault) -> Void) throws(Fault) {
         switch state {
-        case .attempt, .answered: try exchange(UnsentFrame(.end, []), .sendAndAwaitAnswer, onAnswer)
+        case .attempt, .answered: try exchange(UnsentFrame(.end, []), awaitsAnswer: true, onAnswer)
         case .spawned, .idle, .over: preconditionFailure("the end of input outside an attempt, in \(state)")
         }
         guard case .answered(let failure) = state else { preconditionFailure("no answer in \(state)") }
@@ -147,47 +152,39 @@ extension FunctionProcess {
 // MARK: - Sending and receiving
 
 extension FunctionProcess {
-    /// How far a call goes.
-    private enum Extent {
-        case send
-        case sendAndReceive
-        case sendAndAwaitAnswer
-    }
-
     private typealias AnswerHandler = (FunctionAnswer) throws(TaskFault) -> Void
 
-    /// Sends a frame and meanwhile hands out answers; goes on until the helper has answered if `extent` says so.
+    /// Sends a frame and meanwhile hands out answers; goes on until the helper has answered if asked to.
     private func exchange(
         _ frame: consuming UnsentFrame,
-        _ extent: Extent,
+        awaitsAnswer: Bool,
         _ onAnswer: AnswerHandler
     ) throws(Fault) {
         do throws(Fault) {
             meter.progressed()
             while true {
                 if frame.send(to: helper.socket) > 0 { meter.progressed() }
-                if frame.isSent, extent != .sendAndAwaitAnswer || !awaitsMore { return }
-                wait(forRoom: !frame.isSent, forAnswers: extent != .send)
-                if extent != .send { try receive(onAnswer) }
                 try look()
+                if frame.isSent, !(awaitsAnswer && isAnswerOpen) { return }
+                wait(forRoom: !frame.isSent)
+                try receive(onAnswer)
             }
         } catch {
             throw abandon(after: error)
         }
     }
 
-    private var awaitsMore: Bool {
+    private var isAnswerOpen: Bool {
         switch state {
         case .spawned, .attempt: true
         case .idle, .answered, .over: false
         }
     }
 
-    private func wait(forRoom: Bool, forAnswers: Bool) {
-        var descriptor = pollfd(fd: helper.socket, events: 0, revents: 0)
-        if forRoom { descriptor.events |= Int16(POLLOUT) }
-        if forAnswers { descriptor.events |= Int16(POLLIN) }
-        poll(&descriptor, 1, FunctionProcess.pollMilliseconds)
+    private func wait(forRoom: Bool) {
+        let events = forRoom ? POLLIN | POLLOUT : POLLIN
+        var socket = pollfd(fd: helper.socket, events: Int16(events), revents: 0)
+        poll(&socket, 1, FunctionProcess.pollMilliseconds)
     }
 
     private func receive(_ onAnswer: AnswerHandler) throws(Fault) {

@@ -20,24 +20,31 @@ final class HelperProcess {
         "TZ=UTC",
     ]
 
+    /// Longest wait for a supervisor to end what it supervises, in milliseconds.
+    private static let supervisorMilliseconds: Int32 = 5_000
+
     let identifier: pid_t
     /// Does not block.
     let socket: Int32
     private let errorText: Int32
     private var waitStatus: Int32?
+    /// The process supervises others, and ends them before itself when it is asked to.
+    private let supervises: Bool
 
-    /// Starts `executable` with `arguments`.
+    /// Starts `executable` for functions of one kind.
     ///
     /// - Throws: `sandbox`, saying what failed.
-    init(_ executable: String, arguments: [String]) throws(FunctionFault) {
+    init(_ executable: String, for engine: EngineKind) throws(FunctionFault) {
         let socket = try DescriptorPair.socket()
         let errorText = try DescriptorPair.pipe()
         identifier = try HelperProcess.spawn(
             executable,
-            [executable] + arguments,
+            [executable, "\(engine.rawValue)"],
+            HelperProcess.environment(for: engine),
             socket: socket.far,
             errorText: errorText.far
         )
+        supervises = engine == .command
         self.socket = socket.takeNear()
         self.errorText = errorText.takeNear()
     }
@@ -52,12 +59,22 @@ final class HelperProcess {
     @discardableResult
     func end() -> Int32 {
         if let waitStatus { return waitStatus }
+        if supervises { endSupervised() }
         kill(-identifier, SIGKILL)
         kill(identifier, SIGKILL)
         var status: Int32 = 0
         while waitpid(identifier, &status, 0) == -1, errno == EINTR {}
         waitStatus = status
         return status
+    }
+
+    /// Asks a supervisor to end all it supervises, wherever that went, and waits for it.
+    private func endSupervised() {
+        var ended = pollfd(fd: open_process(identifier), events: Int16(POLLIN), revents: 0)
+        guard ended.fd >= 0 else { return }
+        defer { close(ended.fd) }
+        kill(identifier, SIGTERM)
+        while poll(&ended, 1, HelperProcess.supervisorMilliseconds) == -1, errno == EINTR {}
     }
 
     /// Why it ended, in words; ends it if it has not.
@@ -135,6 +152,14 @@ extension timespec {
 
 // MARK: - Starting it
 
+extension HelperProcess {
+    /// All that it finds in its environment; a command also finds programs as this process does.
+    private static func environment(for engine: EngineKind) -> [String] {
+        guard engine == .command, let path = getenv("PATH") else { return environment }
+        return environment + ["PATH=" + String(cString: path)]
+    }
+}
+
 private func cannot(_ operation: String, _ number: Int32) -> FunctionFault {
     FunctionFault(
         .sandbox,
@@ -146,6 +171,7 @@ extension HelperProcess {
     private static func spawn(
         _ executable: String,
         _ arguments: [String],
+        _ environment: [String],
         socket: Int32,
         errorText: Int32
     ) throws(FunctionFault) -> pid_t {

@@ -22,6 +22,7 @@ public enum KeyRule: String, Hashable, Sendable, CaseIterable {
         }
         switch spec.reduce {
         case .builtIn("sum"), .builtIn("count"), .builtIn("top"): self = .beforeLastTab
+        case .builtIn("aggregate"): return nil
         case .builtIn:
             guard case .builtIn = spec.map else { return nil }
             self = KeyRule(ofMap: spec)

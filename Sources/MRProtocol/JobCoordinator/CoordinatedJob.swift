@@ -49,12 +49,14 @@ struct CoordinatedJob: Sendable {
     var lastTurn: UInt64 = 0
     var isFinishing = false
     let hasDeterministicFunctions: Bool
+    let engine: String?
 
     /// The first stage with something left to do; `nil`: all is done.
     var currentStage: Int? { stages.firstIndex { $0.openCount > 0 } }
 
     init(_ shape: JobShape) {
         hasDeterministicFunctions = shape.hasDeterministicFunctions
+        engine = shape.engine
         stages = shape.stages.map { stage in
             Stage(
                 items: stage.items.map {

@@ -97,6 +97,8 @@ package struct JobShape: Sendable {
     package var stages: [Stage]
     /// A function's fault comes again wherever it runs, as with built-ins.
     package var hasDeterministicFunctions: Bool
+    /// The engine that its attempts need; `nil`: one that every worker has.
+    package var engine: String?
 
     package init(stages: [Stage], hasDeterministicFunctions: Bool = true) {
         self.stages = stages
@@ -122,6 +124,8 @@ package struct JobShape: Sendable {
 package enum CoordinatorLimits {
     /// Failed attempts of an item that end the job.
     package static let maxAttempts = 4
+    /// Failed attempts of an item that end the job when a function threw: the same bytes mostly make it throw again.
+    package static let maxFunctionAttempts = 2
     /// Failures of a worker in a job that exclude it there, while another can go on.
     package static let maxWorkerFailures = 3
     /// Times that the output of one item may be lost and made again.

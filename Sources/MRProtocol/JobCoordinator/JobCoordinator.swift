@@ -15,6 +15,8 @@ package struct JobCoordinator: Sendable {
 
     struct Worker: Sendable {
         var slots: Int
+        /// Engines that it runs, as tasks name them; `nil`: all.
+        var engines: Set<String>?
         var load = 0
         var capacity: Int { slots * CoordinatorLimits.attemptsPerSlot }
     }
@@ -56,10 +58,16 @@ package struct JobCoordinator: Sendable {
         return end(job, .cancelled) + assign(now: now)
     }
 
-    /// A worker joined, or changed its number of slots.
-    package mutating func workerJoined(_ worker: WorkerID, slots: Int, now: Duration) -> [Action] {
+    /// A worker joined, or changed its number of slots or its engines (`nil`: it runs all).
+    package mutating func workerJoined(
+        _ worker: WorkerID,
+        slots: Int,
+        engines: Set<String>? = nil,
+        now: Duration
+    ) -> [Action] {
         precondition(slots >= 0, "a worker has no fewer than 0 slots")
         workers[worker, default: Worker(slots: slots)].slots = slots
+        workers[worker]?.engines = engines
         updateRoom(of: worker)
         return assign(now: now)
     }
@@ -154,7 +162,7 @@ package struct JobCoordinator: Sendable {
         requeue(attempt)
         jobs[attempt.job]?.refusals.insert(attempt.worker)
         var actions: [Action] = []
-        if let job = jobs[attempt.job], workers.keys.allSatisfy(job.refusals.contains) {
+        if let job = jobs[attempt.job], workers.keys.allSatisfy({ !isAble($0, for: job) }) {
             actions = end(attempt.job, .failed(attempt, reason: .refusedByAll))
         }
         return actions + assign(now: now)
@@ -244,11 +252,11 @@ extension JobCoordinator {
             switch fault.scope(hasDeterministicFunctions: job.hasDeterministicFunctions) {
             case .input: true
             case .worker:
-                !workers.keys.contains { worker in
-                    !retry.triedBy.contains(worker) && !job.isExcluded(worker)
-                        && !job.refusals.contains(worker)
+                !workers.keys.contains {
+                    !retry.triedBy.contains($0) && !job.isExcluded($0) && isAble($0, for: job)
                 }
             case .attempt: false
+            case .function: failureCount >= CoordinatorLimits.maxFunctionAttempts
             }
         let othersRun = !job[attempt.item].running.isEmpty
         if !othersRun { job[attempt.item].state = .waiting }
@@ -414,9 +422,16 @@ extension JobCoordinator {
 
     /// Too many failures exclude a worker, unless that would leave nobody.
     private func mayWork(_ worker: WorkerID, on number: JobNumber) -> Bool {
-        guard let job = jobs[number], !job.refusals.contains(worker) else { return false }
+        guard let job = jobs[number], isAble(worker, for: job) else { return false }
         return !job.isExcluded(worker)
-            || workers.keys.allSatisfy { job.isExcluded($0) || job.refusals.contains($0) }
+            || workers.keys.allSatisfy { job.isExcluded($0) || !isAble($0, for: job) }
+    }
+
+    /// A worker has the job's engine and has not refused it.
+    private func isAble(_ worker: WorkerID, for job: CoordinatedJob) -> Bool {
+        guard !job.refusals.contains(worker) else { return false }
+        guard let engine = job.engine, let engines = workers[worker]?.engines else { return true }
+        return engines.contains(engine)
     }
 
     private mutating func start(_ item: WorkItem, of number: JobNumber, on worker: WorkerID) -> Attempt? {

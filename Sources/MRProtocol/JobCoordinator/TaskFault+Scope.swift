@@ -6,6 +6,8 @@ enum FaultScope {
     case worker
     /// Time or another worker may help.
     case attempt
+    /// Hardly anything: it is tried once more, elsewhere if there is another worker.
+    case function
 }
 
 extension TaskFault {
@@ -14,6 +16,13 @@ extension TaskFault {
         switch self {
         case .recordTooLong, .argument, .malformedInput, .malformedValue: .input
         case .function: hasDeterministicFunctions ? .input : .attempt
+        case .userFunction(let failure):
+            switch failure.kind {
+            case .invalid: .input
+            case .threw, .wrongOutput: .function
+            case .sandbox: .worker
+            case .limit, .crashed: .attempt
+            }
         case .blockUnavailable: .worker
         case .mapOutputUnavailable, .malformedMapOutput, .store, .cancelled: .attempt
         }

@@ -185,6 +185,14 @@ extension DagCBOR {
     package var flag: Bool? { if case .bool(let flag) = self { flag } else { nil } }
     /// The number from 0 up, if it is one that fits.
     package var number: Int? { if case .unsigned(let number) = self { Int(exactly: number) } else { nil } }
+    /// The number, if it is one that fits.
+    package var signed: Int64? {
+        switch self {
+        case .unsigned(let number): Int64(exactly: number)
+        case .negative(let number): Int64(exactly: number).map { -1 - $0 }
+        default: nil
+        }
+    }
     /// The elements, if it is an array.
     package var elements: [DagCBOR]? { if case .array(let values) = self { values } else { nil } }
     /// The entries, if it is a map.

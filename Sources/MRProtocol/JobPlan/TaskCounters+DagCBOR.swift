@@ -7,6 +7,7 @@ extension TaskCounters {
         ("reducePairs", \.reduceInputPairs), ("reduceKeys", \.reduceInputKeys),
         ("outputRecords", \.outputRecords), ("outputBytes", \.outputBytes),
         ("spilledBytes", \.spilledBytes), ("skippedRecords", \.skippedRecords),
+        ("badRecords", \.badRecords),
     ]
 
     /// The counters that are not zero, by name; those of user functions under `user`.
@@ -15,7 +16,7 @@ extension TaskCounters {
         for (name, path) in TaskCounters.fields where self[keyPath: path] != 0 {
             entries[name] = .unsigned(self[keyPath: path])
         }
-        if !user.isEmpty { entries["user"] = .map(user.mapValues { .unsigned($0) }) }
+        if !user.isEmpty { entries["user"] = .map(user.mapValues { .integer($0) }) }
         return .map(entries)
     }
 
@@ -27,7 +28,7 @@ extension TaskCounters {
             if case .unsigned(let count)? = entries[name] { self[keyPath: path] = count }
         }
         for (name, value) in entries["user"]?.entries ?? [:] {
-            if case .unsigned(let count) = value { user[name] = count }
+            user[name] = value.signed
         }
     }
 }

@@ -14,6 +14,8 @@ public enum TaskFault: Error, Equatable, Sendable {
     case argument(name: String, reason: String)
     /// A function failed on a record.
     case function(name: String, file: String, offset: UInt64, reason: String)
+    /// A user function failed.
+    case userFunction(FunctionFailure)
     /// Bytes are not what the record format needs.
     case malformedInput(file: String, offset: UInt64, reason: String)
     /// A value is not what the reduce needs, such as a number for `sum`.

@@ -30,6 +30,7 @@ package struct CallFailure: Error, Equatable, Sendable {
         package static let store = Code(number: 39)
         package static let cancelled = Code(number: 40)
         package static let malformedMapOutput = Code(number: 41)
+        package static let userFunction = Code(number: 42)
     }
 
     package var code: Code
@@ -41,6 +42,20 @@ package struct CallFailure: Error, Equatable, Sendable {
     package var limit: UInt64 = 0
     package var name = ""
     package var key: [UInt8] = []
+    /// What a user function says of its failure; with `userFunction` only.
+    package var function = FunctionPart()
+    /// The end of the log of the attempt that failed.
+    package var log: [UInt8] = []
+
+    /// Where and how a user function failed.
+    package struct FunctionPart: Equatable, Sendable {
+        package var kind = ""
+        package var role = ""
+        package var line: UInt32 = 0
+        package var column: UInt32 = 0
+        package var stack = ""
+        package var excerpt: [UInt8] = []
+    }
 
     /// Longest text or key, in bytes; longer ones are cut before they are sent.
     package static let maxTextByteCount = 4096
@@ -73,6 +88,12 @@ package struct CallFailure: Error, Equatable, Sendable {
         case .function(let name, let file, let offset, let reason):
             code = .function
             (self.name, self.file, self.offset, message) = (name, file, offset, reason)
+        case .userFunction(let failure):
+            code = .userFunction
+            (name, file, offset, message) = (
+                failure.function, failure.input, failure.offset, failure.message
+            )
+            function = FunctionPart(failure)
         case .malformedInput(let file, let offset, let reason):
             code = .malformedInput
             (self.file, self.offset, message) = (file, offset, reason)
@@ -95,6 +116,7 @@ package struct CallFailure: Error, Equatable, Sendable {
         case .malformedMapOutput: .malformedMapOutput(runIndex: Int(clamping: offset), reason: message)
         case .argument: .argument(name: name, reason: message)
         case .function: .function(name: name, file: file, offset: offset, reason: message)
+        case .userFunction: .userFunction(userFunctionFailure)
         case .malformedInput: .malformedInput(file: file, offset: offset, reason: message)
         case .malformedValue: .malformedValue(key: key, reason: message)
         case .store: .store(message)
@@ -118,6 +140,8 @@ extension CallFailure: MessagePart {
         case 6: limit = field.varint ?? limit
         case 7: name = try field.text("name") ?? name
         case 8: key = field.bytes.map(Array.init) ?? key
+        case 9: function = try field.part(FunctionPart.self) ?? function
+        case 10: log = field.bytes.map(Array.init) ?? log
         default: break
         }
     }
@@ -131,13 +155,67 @@ extension CallFailure: MessagePart {
         writer.number(6, limit)
         writer.text(7, Self.cut(name))
         writer.data(8, Array(key.prefix(Self.maxTextByteCount)))
+        if code == .userFunction { writer.part(9, function) }
+        writer.data(10, Array(log.suffix(Self.maxTextByteCount)))
     }
 
     /// The text up to the last whole character within the limit.
-    private static func cut(_ text: String) -> String {
+    fileprivate static func cut(_ text: String) -> String {
         guard text.utf8.count > maxTextByteCount else { return text }
         var end = text.utf8.index(text.startIndex, offsetBy: maxTextByteCount)
         while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
         return String(text[..<end])
+    }
+}
+
+extension CallFailure {
+    private var userFunctionFailure: FunctionFailure {
+        FunctionFailure(
+            FunctionFailure.Kind(rawValue: function.kind) ?? .threw,
+            function: name,
+            role: function.role,
+            message: message,
+            line: function.line,
+            column: function.column,
+            stack: function.stack,
+            input: file,
+            offset: offset,
+            excerpt: function.excerpt
+        )
+    }
+}
+
+extension CallFailure.FunctionPart: MessagePart {
+    fileprivate init(_ failure: FunctionFailure) {
+        self.init(
+            kind: failure.kind.rawValue,
+            role: failure.role,
+            line: failure.line,
+            column: failure.column,
+            stack: failure.stack,
+            excerpt: failure.excerpt
+        )
+    }
+
+    mutating func take(_ field: Protobuf.Field) throws(MessageFault) {
+        if let bytes = field.bytes, bytes.count > CallFailure.maxTextByteCount { throw .value("text") }
+        switch field.number {
+        case 1: kind = try field.text("kind") ?? kind
+        case 2: role = try field.text("role") ?? role
+        case 3: line = field.number() ?? line
+        case 4: column = field.number() ?? column
+        case 5: stack = try field.text("stack") ?? stack
+        case 6: excerpt = field.bytes.map(Array.init) ?? excerpt
+        default: break
+        }
+    }
+
+    func write(to writer: inout Protobuf.Writer) {
+        writer.text(1, kind)
+        writer.text(2, role)
+        writer.number(3, line)
+        writer.number(4, column)
+        writer.text(5, CallFailure.cut(stack))
+        writer.data(6, excerpt)
     }
 }

@@ -57,8 +57,8 @@ package enum MapReduceResponse: Equatable, Sendable {
     /// Whether each block of the request is stored; as many as asked, rounded up to whole bytes.
     case have(bitmap: [UInt8])
     case progress(byteCount: UInt64)
-    /// A sealed `Receipt`.
-    case result(receipt: [UInt8])
+    /// A sealed `Receipt`, and what user functions said.
+    case result(receipt: [UInt8], report: TaskReport = TaskReport())
     case cancelled(wasRunning: Bool)
     case jobStatus(JobStatusMessage)
     /// An answer of a kind that is not known here; to be passed over.
@@ -82,7 +82,8 @@ package enum MapReduceResponse: Equatable, Sendable {
         case .gossip(let message): writer.part(3, message)
         case .have(let bitmap): writer.part(4, BytesPart(value: bitmap))
         case .progress(let count): writer.part(5, NumberPart(value: count))
-        case .result(let receipt): writer.part(6, BytesPart(value: receipt))
+        case .result(let receipt, let report):
+            writer.part(6, TaskResultPart(receipt: receipt, report: report))
         case .cancelled(let wasRunning): writer.part(7, NumberPart(value: wasRunning ? 1 : 0))
         case .jobStatus(let status): writer.part(8, status)
         case .unknown: break
@@ -138,7 +139,9 @@ private struct ResponsePart: MessageReadable {
         case 3: response = .gossip(try GossipMessage(bytes: bytes))
         case 4: response = .have(bitmap: try BytesPart(bytes: bytes).value)
         case 5: response = .progress(byteCount: try NumberPart(bytes: bytes).value)
-        case 6: response = .result(receipt: try BytesPart(bytes: bytes).value)
+        case 6:
+            let result = try TaskResultPart(bytes: bytes)
+            response = .result(receipt: result.receipt, report: result.report)
         case 7: response = .cancelled(wasRunning: try NumberPart(bytes: bytes).value != 0)
         case 8: response = .jobStatus(try JobStatusMessage(bytes: bytes))
         default: break

@@ -26,6 +26,8 @@ package enum ClusterLimits {
     package static let parallelRunFetches = 16
     /// How often a master greets connected peers that do not work for it yet.
     package static let greetInterval = Duration.seconds(5)
+    /// Rounds of greetings after which workers are greeted again too: what they offer may have changed.
+    package static let workerGreetRounds = 3
     /// Greetings at a time.
     package static let maxGreetings = 16
 }

@@ -24,7 +24,7 @@ enum RemoteFailure: Error, Sendable {
             if let fault = failure.taskFault {
                 self = .task(fault)
             } else if failure.code == .notAllowed {
-                self = .notAllowed(failure.message)
+                self = .notAllowed(RemoteFailure.shown(failure.message))
             } else if failure.code == .unsupportedEngine || failure.code == .unsupportedVersion {
                 self = .lost(failure.message)
             } else {
@@ -34,6 +34,14 @@ enum RemoteFailure: Error, Sendable {
         case .timeout, .unreachable: self = .lost("\(error)")
         case .cancelled: self = .task(.cancelled)
         }
+    }
+
+    /// Longest reason of a peer that is shown, in characters.
+    private static let maxReasonCount = 300
+
+    /// What a peer says, fit for a terminal: one line of bounded length.
+    private static func shown(_ reason: String) -> String {
+        String(reason.prefix(maxReasonCount).map { $0.isASCII && !(" "..."~").contains($0) ? " " : $0 })
     }
 }
 

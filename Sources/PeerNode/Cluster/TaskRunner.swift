@@ -28,9 +28,17 @@ package actor TaskRunner: WorkerDelegate {
         let inputs: Ingest
         let kept = KeptRuns()
         var attemptCount = 0
+        var functions = Functions.needed
+        var functionWaiters: [CheckedContinuation<Void, Never>] = []
         var lastContact: ContinuousClock.Instant
 
+        /// How far the user functions of the job are.
+        enum Functions {
+            case needed, loading, ready
+        }
+
         init(execution: JobExecution, inputs: Ingest) {
+            if execution.spec.userFunctions.isEmpty { functions = .ready }
             self.execution = execution
             self.inputs = inputs
             lastContact = .now
@@ -84,13 +92,13 @@ package actor TaskRunner: WorkerDelegate {
 
     // MARK: Calls
 
-    package func hello(to peer: PeerID) -> HelloMessage {
+    package func hello(to peer: PeerID) async -> HelloMessage {
         let grant = service.policy.grant(of: peer)
         let all = service.configuration.slots
         let slots = grant.engines.isEmpty ? 0 : min(all, grant.slots ?? all)
         return HelloMessage(
             agent: agent,
-            engines: [service.engineName],
+            engines: await service.engineNames(for: peer),
             slots: UInt32(clamping: slots),
             busySlots: UInt32(clamping: min(slots, service.pool.busyCount))
         )
@@ -100,7 +108,7 @@ package actor TaskRunner: WorkerDelegate {
         _ task: RemoteTask,
         from master: PeerID,
         progress: @escaping @Sendable (_ byteCount: UInt64) -> Void
-    ) async -> Result<[UInt8], CallError> {
+    ) async -> Result<TaskAnswer, CallError> {
         let key = AttemptKey(master: master, attempt: task.head.attempt)
         do throws(CallFailure) {
             try admitCaller(master)
@@ -109,6 +117,7 @@ package actor TaskRunner: WorkerDelegate {
             let stop = StopFlag()
             begin(key, stop, of: job)
             defer { end(key, of: job) }
+            try await loadFunctions(of: job, for: master)
             return .success(try await run(task, job, grant, for: master, stop, progress))
         } catch {
             return .failure(.failure(error))
@@ -155,7 +164,7 @@ package actor TaskRunner: WorkerDelegate {
 
     private func check(_ task: RemoteTask, _ key: AttemptKey) throws(CallFailure) {
         guard !isStopping else { throw CallFailure(.busy, message: "this node is stopping") }
-        guard task.head.engine == service.engineName else {
+        guard service.engineNames.contains(task.head.engine) else {
             throw CallFailure(
                 .unsupportedEngine,
                 message: "this node runs \(service.engineName), the task needs \(task.head.engine)"
@@ -224,6 +233,30 @@ package actor TaskRunner: WorkerDelegate {
         }
     }
 
+    /// Fetches and checks the user functions of a job, once for all of its attempts.
+    private func loadFunctions(of job: HostedJob, for master: PeerID) async throws(CallFailure) {
+        while job.functions == .loading { await withCheckedContinuation { job.functionWaiters.append($0) } }
+        guard job.functions == .needed else { return }
+        job.functions = .loading
+        var loaded: JobFunctions?
+        defer {
+            job.functions = loaded == nil ? .needed : .ready
+            for waiter in job.functionWaiters { waiter.resume() }
+            job.functionWaiters = []
+        }
+        do {
+            loaded = try await service.library.load(job.execution.spec, from: master)
+            job.execution.adopt(loaded)
+            if job.execution.isCancelled { loaded?.close() }
+        } catch let fault as TaskFault {
+            throw CallFailure(fault)
+        } catch let refusal as PolicyRefusal {
+            throw CallFailure(.notAllowed, message: refusal.reason)
+        } catch {
+            throw CallFailure(.busy, message: "\(error)")
+        }
+    }
+
     private func begin(_ key: AttemptKey, _ stop: StopFlag, of job: HostedJob) {
         attempts[key] = stop
         attemptCounts[key.master, default: 0] += 1
@@ -256,11 +289,12 @@ package actor TaskRunner: WorkerDelegate {
         for master: PeerID,
         _ stop: StopFlag,
         _ progress: @escaping @Sendable (UInt64) -> Void
-    ) async throws(CallFailure) -> [UInt8] {
+    ) async throws(CallFailure) -> TaskAnswer {
         let execution = job.execution
         let (work, report) = try await prepare(task, job, master)
         let keepsRun = if case .map(let map) = task { map.isMergedLater } else { false }
         let total = Mutex<UInt64>(0)
+        let said = Mutex<AttemptReport?>(nil)
         let output: Result<TaskOutput, TaskFault> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let end = OneAnswer(continuation)
@@ -281,6 +315,7 @@ package actor TaskRunner: WorkerDelegate {
                     },
                     ended: { end.give($0) }
                 )
+                said.withLock { $0 = request.report }
                 if !service.execute(request) { end.give(.failure(.cancelled)) }
             }
         } onCancel: {
@@ -290,10 +325,13 @@ package actor TaskRunner: WorkerDelegate {
         case .failure(let fault):
             // The policy may have changed meanwhile.
             if fault == .cancelled { _ = try admit(execution.spec, of: master) }
-            throw CallFailure(fault)
+            var failure = CallFailure(fault)
+            failure.log = said.withLock { $0 }?.content.log ?? []
+            throw failure
         case .success(let made):
             if let run = made.run as? HeldRun { job.kept.add(run) }
-            return try receipt(task, made, report, master)
+            let receipt = try receipt(task, made, report, master)
+            return TaskAnswer(receipt: receipt, report: said.withLock { $0 }?.content ?? TaskReport())
         }
     }
 

@@ -25,8 +25,10 @@ package struct WorkerFinder: Sendable {
     package func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await follow() }
+            var round = 0
             while !Task.isCancelled {
-                await greetAll()
+                await greetAll(again: round.isMultiple(of: ClusterLimits.workerGreetRounds))
+                round += 1
                 // Cancelled: the loop ends.
                 try? await Task.sleep(for: ClusterLimits.greetInterval)
             }
@@ -47,8 +49,8 @@ package struct WorkerFinder: Sendable {
         }
     }
 
-    /// Greets peers that are connected and no workers, and drops workers that are not connected, in case events were lost.
-    private func greetAll() async {
+    /// Greets peers that are connected and no workers (or workers `again`), and drops workers that are not connected, in case events were lost.
+    private func greetAll(again: Bool) async {
         let connected = await host.connectedPeers()
         await service.dropWorkers(except: Set(connected.map(\.id)))
         var waiting = connected.filter { $0.protocols.contains(MapReduceRequest.protocolID) }.map(\.id)[...]
@@ -56,18 +58,23 @@ package struct WorkerFinder: Sendable {
             let batch = waiting.prefix(ClusterLimits.maxGreetings)
             waiting = waiting.dropFirst(batch.count)
             await withDiscardingTaskGroup { group in
-                for peer in batch { group.addTask { await greet(peer) } }
+                for peer in batch { group.addTask { await greet(peer, again: again) } }
             }
         }
     }
 
-    private func greet(_ peer: PeerID) async {
-        guard await !service.hasWorker(peer) else { return }
+    private func greet(_ peer: PeerID, again: Bool = false) async {
+        if !again, await service.hasWorker(peer) { return }
         let caller = MapReducePeer(peer, host: host)
         // A peer that does not answer is greeted again later.
         guard let answer = try? await caller.hello(await hello(peer)) else { return }
-        guard answer.engines.contains(service.engineName) else { return }
+        let known = service.engineNames
+        guard answer.engines.contains(where: known.contains) else { return }
         guard answer.slots > 0 else { return await service.workerDeclined(peer) }
-        await service.workerJoined(caller, slots: min(Int(answer.slots), JobLimits.maxSlots))
+        await service.workerJoined(
+            caller,
+            slots: min(Int(answer.slots), JobLimits.maxSlots),
+            engines: Set(answer.engines)
+        )
     }
 }

@@ -149,6 +149,7 @@ extension NodeError {
         let code: Code =
             switch error.code {
             case .invalidJob: .invalidArgument
+            case .invalidFunction: .invalidFunction
             case .unknownJob: .notFound
             case .jobEnded: .conflict
             case .tooManyJobs: .tooMuch

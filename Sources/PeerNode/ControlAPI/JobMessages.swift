@@ -7,10 +7,7 @@ extension JobSubmission: JSONMessage {
     package var json: JSON {
         [
             "spec": spec.json, "name": .string(name), "remember": .bool(usesRememberedOutputs),
-            "functionNames": .object(
-                functionNames.map { JSON.Member($0.key.description, .string($0.value)) }
-                    .sorted { $0.name < $1.name }
-            ),
+            "functionNames": FunctionNames(functionNames).json,
         ]
     }
 
@@ -21,11 +18,29 @@ extension JobSubmission: JSONMessage {
             name: fields.optional("name")?.text ?? "",
             usesRememberedOutputs: fields.optional("remember")?.flag ?? true
         )
-        for member in fields.optional("functionNames")?.members ?? [] {
+        functionNames = try FunctionNames(json: fields.optional("functionNames") ?? .object([])).names
+    }
+}
+
+/// Names of files by their CIDs.
+private struct FunctionNames: JSONMessage {
+    var names: [CID: String] = [:]
+
+    init(_ names: [CID: String]) { self.names = names }
+
+    var json: JSON {
+        .object(
+            names.map { JSON.Member($0.key.description, .string($0.value)) }.sorted { $0.name < $1.name }
+        )
+    }
+
+    init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "functionNames")
+        for member in json.members ?? [] {
             guard let cid = CID(member.name), let name = member.value.text else {
-                throw fields.fault("functionNames", "an object of names by CID")
+                throw fields.fault(member.name, "a name by its CID")
             }
-            functionNames[cid] = name
+            names[cid] = name
         }
     }
 }
@@ -151,6 +166,7 @@ extension JobStatus: JSONMessage {
             "failedAttempts": .count(failedAttemptCount), "timings": .array(of: timings),
             "workers": .array(of: workers), "failures": .array(of: failures),
             "notes": .array(notes.map(JSON.string)), "specCID": .cid(specCID), "spec": spec.json,
+            "functionNames": FunctionNames(functionNames).json,
         ]
     }
 
@@ -162,6 +178,7 @@ extension JobStatus: JSONMessage {
             spec: try fields.message("spec"),
             specCID: try fields.cid("specCID")
         )
+        functionNames = try FunctionNames(json: fields.optional("functionNames") ?? .object([])).names
         state = try fields.value("state")
         phase = try fields.value("phase")
         result = try fields.optionalCID("result")
@@ -241,6 +258,7 @@ extension AttemptFailure: JSONMessage {
         [
             "worker": .string(worker), "phase": .string(phase.rawValue), "task": .count(task),
             "attempt": .count(attempt), "code": .string(code), "message": .string(message),
+            "details": .array(details.map(JSON.string)),
         ]
     }
 
@@ -252,7 +270,8 @@ extension AttemptFailure: JSONMessage {
             task: try fields.int("task"),
             attempt: try fields.int("attempt"),
             code: try fields.text("code"),
-            message: try fields.text("message")
+            message: try fields.text("message"),
+            details: fields.optional("details") == nil ? [] : try fields.texts("details")
         )
     }
 }
@@ -275,19 +294,28 @@ extension TaskCounters: JSONMessage {
             ("reduceInputPairs", \.reduceInputPairs), ("reduceInputKeys", \.reduceInputKeys),
             ("outputRecords", \.outputRecords), ("outputBytes", \.outputBytes),
             ("spilledBytes", \.spilledBytes),
-            ("skippedRecords", \.skippedRecords),
+            ("skippedRecords", \.skippedRecords), ("badRecords", \.badRecords),
         ]
 
     package var json: JSON {
         let own = TaskCounters.members.map { JSON.Member($0.name, .count(self[keyPath: $0.path])) }
-        let users = user.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .count($0.value)) }
+        let users = userGroups.map { group in
+            JSON.Member(group.name, .object(group.counters.map { JSON.Member($0.name, .count($0.value)) }))
+        }
         return .object(own + [JSON.Member("user", .object(users))])
     }
 
     package init(json: JSON) throws(NodeError) {
         let fields = try JSONFields(json, of: "counters")
         self.init()
-        for member in TaskCounters.members { self[keyPath: member.path] = try fields.unsigned(member.name) }
-        for member in fields.optional("user")?.members ?? [] { user[member.name] = member.value.unsigned }
+        for member in TaskCounters.members {
+            guard fields.optional(member.name) != nil else { continue }
+            self[keyPath: member.path] = try fields.unsigned(member.name)
+        }
+        for group in fields.optional("user")?.members ?? [] {
+            for counter in group.value.members ?? [] {
+                user["\(group.name)\t\(counter.name)"] = counter.value.int.map(Int64.init)
+            }
+        }
     }
 }

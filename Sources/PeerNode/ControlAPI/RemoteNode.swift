@@ -440,6 +440,27 @@ extension RemoteNode {
     }
 
     /// As `NodeService` says.
+    public func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
+        let answer: JSON
+        switch source {
+        case .file(let cid):
+            answer = try await ask(
+                .get,
+                RemoteNode.target("functions", cid.description, query: [("name", name)])
+            )
+        case .bytes(let bytes):
+            let target = RemoteNode.target("functions", query: [("name", name)])
+            answer = try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count))
+        case .command(let line):
+            answer = try await ask(
+                .post,
+                RemoteNode.target("functions", query: [("name", name), ("command", line)])
+            )
+        }
+        return try FunctionDescription(json: answer)
+    }
+
+    /// As `NodeService` says.
     public func cancelJob(_ id: JobID) async throws {
         try await ask(.delete, RemoteNode.target("jobs", id.description))
     }

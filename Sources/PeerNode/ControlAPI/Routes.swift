@@ -17,6 +17,7 @@ extension ControlServer {
         case "pins": try await routePins(request, rest, responder)
         case "repo": try await routeRepository(request, rest, responder)
         case "jobs": try await routeJobs(request, rest, responder)
+        case "functions": try await routeFunctions(request, rest, responder)
         case "policy": try await routePolicy(request, rest, responder)
         case "id", "status", "peers": try await routeNode(request, Array(names.dropFirst()), responder)
         default: throw ControlServer.unknown(request)
@@ -103,6 +104,30 @@ extension ControlServer {
             responder.respond(try await node.setPolicy(grant, of: subject))
         case (.delete, 1):
             responder.respond(try await node.setPolicy(nil, of: try PolicySubject(parsing: names[0])))
+        default: throw ControlServer.unknown(request)
+        }
+    }
+}
+
+// MARK: - Functions
+
+extension ControlServer {
+    /// Largest function that is taken, in bytes: that of a WebAssembly module.
+    static let functionByteLimit = 64 << 20
+
+    func routeFunctions(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
+        let name = request.queryItem("name") ?? ""
+        switch (request.method, names.count) {
+        case (.get, 1):
+            let source = FunctionSource.file(try ControlServer.cid(names[0]))
+            responder.respond(try await node.checkFunction(source, name: name))
+        case (.post, 0):
+            if let line = request.queryItem("command") {
+                responder.respond(try await node.checkFunction(.command(line), name: name))
+                return
+            }
+            let bytes = try await body(request, limit: ControlServer.functionByteLimit)
+            responder.respond(try await node.checkFunction(.bytes(bytes), name: name))
         default: throw ControlServer.unknown(request)
         }
     }

@@ -28,6 +28,8 @@ public struct HomeFolder: Hashable, Sendable {
     public var configuration: String { path + "/config.toml" }
     /// Who may have this node run what.
     public var policy: String { path + "/policy.json" }
+    /// Working folders of commands; empty while none runs.
+    public var workFolder: String { path + "/work" }
     /// Held while a process has the home open.
     public var lock: String { path + "/lock" }
 

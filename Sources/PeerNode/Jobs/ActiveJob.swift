@@ -10,6 +10,16 @@ final class ActiveJob {
     var status: JobStatus
     var log: [JobLogEntry] = []
     var planned: PlannedJob?
+    /// Its user functions, from their loading to the end of the job.
+    var functions: JobFunctions?
+    /// Outputs that were withdrawn, to be compared with what is made instead.
+    var withdrawnRoots: [WorkItem: CID] = [:]
+    /// Items that gave two different outputs.
+    var differingItems: Set<WorkItem> = []
+    /// The last failed attempt of each item.
+    var lastFailures: [WorkItem: AttemptFailure] = [:]
+    /// Number of skipped records that the log holds.
+    var skippedShownCount = 0
     /// Outputs by stage and item; `nil`: not made, or not needed.
     var outputs: [[TaskOutput?]] = []
     /// Final keys of the map items.
@@ -107,6 +117,11 @@ final class ActiveJob {
     /// Tasks that an item stands for: leaves of a map, else one.
     func taskCount(of item: WorkItem) -> Int {
         item.stage == 0 ? planned?.plan.items[item.index].leaves.count ?? 0 : 1
+    }
+
+    /// The first task of an item, counted within its phase.
+    func firstTask(of item: WorkItem) -> Int {
+        item.stage == 0 ? planned?.plan.items[item.index].leaves.lowerBound ?? item.index : item.index
     }
 
     /// Changes what is shown of a worker's part in the job.
@@ -253,6 +268,17 @@ final class ActiveJob {
     func recount() {
         status.counters = TaskCounters()
         for case let output? in outputs.joined() { status.counters += output.counters }
+    }
+}
+
+extension TaskOutput {
+    /// The CID of the output, which is computed where it is in memory.
+    var root: CID? {
+        switch file {
+        case .part(let part): part.cid
+        case .run(let run as MemoryRun): run.root
+        case .run(let run): run.fileRoot
+        }
     }
 }
 

@@ -38,6 +38,8 @@ public struct JobConfiguration: Sendable {
     public var rememberedByteLimit: UInt64
     /// What this node calls itself in listings.
     public var workerName: String
+    /// A folder for what commands work on, made when it is needed; `nil`: commands cannot be run.
+    public var workFolderPath: String?
     /// Resume the jobs that were unfinished when the last process ended (the daemon), or leave them (embedded).
     public var resumesJobs: Bool
 
@@ -53,6 +55,7 @@ public struct JobConfiguration: Sendable {
         memoryByteCount: Int = JobConfiguration.defaultMemoryByteCount,
         rememberedByteLimit: UInt64 = JobConfiguration.defaultRememberedByteLimit,
         workerName: String = "self",
+        workFolderPath: String? = nil,
         resumesJobs: Bool = false
     ) {
         self.databasePath = databasePath
@@ -60,6 +63,7 @@ public struct JobConfiguration: Sendable {
         self.memoryByteCount = memoryByteCount
         self.rememberedByteLimit = rememberedByteLimit
         self.workerName = workerName
+        self.workFolderPath = workFolderPath
         self.resumesJobs = resumesJobs
     }
 }
@@ -78,6 +82,16 @@ public enum JobLimits {
     public static let maxNotes = 100
     /// Log lines kept for a job.
     public static let maxLogEntries = 1_000
+    /// Log lines of user functions kept of one attempt.
+    public static let maxLogLinesPerAttempt = 100
+    /// Longest line of a user function's log, in bytes.
+    public static let maxLogLineByteCount = 1_000
+    /// Log lines of an attempt that the report of its failure shows.
+    public static let maxLogLinesPerFailure = 10
+    /// Names of function files in a job.
+    public static let maxFunctionNameCount = 16
+    /// Skipped records that a job's log names.
+    public static let maxSkippedShown = 20
     /// Watchers of one job.
     public static let maxWatchers = 64
 }

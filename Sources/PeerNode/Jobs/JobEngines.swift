@@ -3,17 +3,32 @@ package import MRProtocol
 
 /// Makes the engines that execute a job, and knows what a plan must know about them.
 package protocol JobEngines: Sendable {
-    /// Names the functions' and the run format's version; part of every task key.
+    /// Names the built-in functions' and the run format's version; part of every task key.
     var version: String { get }
 
-    /// Checks the specification's functions and arguments and makes an engine for one slot.
-    func make(_ spec: JobSpec) throws(TaskFault) -> any JobEngine
+    /// Checks the specification's built-in functions and arguments and makes an engine for one slot.
+    ///
+    /// - Parameters:
+    ///   - spec: the job.
+    ///   - functions: its user functions; `nil`: all are built in.
+    /// - Returns: an engine for the thread of one slot.
+    /// - Throws: `TaskFault.argument`.
+    func make(_ spec: JobSpec, functions: JobFunctions?) throws(TaskFault) -> any JobEngine
 
-    /// The map's output depends on names of files and offsets in them.
+    /// The output of a built-in map depends on names of files and offsets in them.
     func usesPosition(_ spec: JobSpec) -> Bool
 }
 
 extension JobEngines {
+    /// Names all that runs functions of `spec`, as keys of tasks and calls to workers do.
+    func version(for spec: JobSpec) -> String {
+        spec.userFunctions.isEmpty ? version : "functions \(JobFunctions.version), \(version)"
+    }
+
     /// Runs may be merged in any order, neighbours or not, without a change of the result.
-    func mergesInAnyOrder(_ spec: JobSpec) -> Bool { BuiltInEngine.mergesInAnyOrder(spec) }
+    ///
+    /// A reduce of the user may depend on the order of values, whatever the combine is.
+    func mergesInAnyOrder(_ spec: JobSpec) -> Bool {
+        !spec.reduce.isUserFunction && BuiltInEngine.mergesInAnyOrder(spec)
+    }
 }

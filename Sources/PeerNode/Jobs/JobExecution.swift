@@ -9,6 +9,8 @@ final class JobExecution: Sendable {
     let number: JobNumber
     let spec: JobSpec
     let engines: any JobEngines
+    /// Its user functions; `nil`: there are none, or they are still to be loaded.
+    private let loadedFunctions: Mutex<JobFunctions?>
     let store: any BlockStore
     /// The job's lease: everything that its attempts put is under it until the job ends.
     let ingest: Ingest
@@ -27,9 +29,11 @@ final class JobExecution: Sendable {
         store: any BlockStore,
         ingest: Ingest,
         configuration: JobConfiguration,
+        functions: JobFunctions? = nil,
         sharesRuns: Bool = false,
         memory: RunMemory? = nil
     ) {
+        loadedFunctions = Mutex(functions)
         self.number = number
         self.spec = spec
         self.engines = engines
@@ -41,8 +45,18 @@ final class JobExecution: Sendable {
         attemptMemoryByteCount = configuration.memoryByteCount / 2 / configuration.slots
     }
 
-    /// Makes running attempts end soon.
-    func cancel() { cancelled.store(true, ordering: .relaxed) }
+    /// Makes running attempts end soon, and the processes of user functions.
+    func cancel() {
+        cancelled.store(true, ordering: .relaxed)
+        functions?.close()
+    }
+
+    var functions: JobFunctions? { loadedFunctions.withLock { $0 } }
+
+    /// Takes the functions, which were loaded after the job was taken up.
+    func adopt(_ functions: JobFunctions?) { loadedFunctions.withLock { $0 = functions } }
+
+    func makeEngine() throws(TaskFault) -> any JobEngine { try engines.make(spec, functions: functions) }
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
     /// File bytes read by all attempts so far.
     var bytesRead: Int { readByteCount.load(ordering: .relaxed) }
@@ -50,14 +64,19 @@ final class JobExecution: Sendable {
     /// Counts file bytes that another node read for this job.
     func count(bytesRead count: Int) { readByteCount.add(count, ordering: .relaxed) }
 
-    func limits(_ stop: StopFlag, progress: (@Sendable (Int) -> Void)? = nil) -> AttemptLimits {
+    func limits(
+        _ stop: StopFlag,
+        report: AttemptReport,
+        progress: (@Sendable (Int) -> Void)? = nil
+    ) -> AttemptLimits {
         AttemptLimits(
             memoryByteCount: attemptMemoryByteCount,
             isCancelled: { stop.isSet || self.isCancelled },
             progress: { count in
                 self.readByteCount.add(count, ordering: .relaxed)
                 progress?(count)
-            }
+            },
+            report: report
         )
     }
 }
@@ -83,6 +102,8 @@ struct AttemptRequest: Sendable {
     var stop: StopFlag
     /// Which state of the job's outputs the attempt reads.
     var inputGeneration = 0
+    /// What the functions of the attempt say.
+    let report = AttemptReport()
     /// A map's run stays in memory as long as there is room, to be merged on this node later.
     var keepsRun = false
     /// The node that the attempt is for; `nil`: this one.
@@ -116,7 +137,7 @@ extension AttemptRequest {
     func execute(_ engine: any JobEngine) throws(TaskFault) -> TaskOutput {
         let spills = StoreSpillSpace(store: execution.store)
         defer { spills.discard() }
-        let limits = execution.limits(stop, progress: progress)
+        let limits = execution.limits(stop, report: report, progress: progress)
         if limits.isCancelled() { throw .cancelled }
         switch work {
         case .map(let assignment):

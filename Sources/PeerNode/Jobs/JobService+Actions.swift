@@ -13,7 +13,7 @@ extension JobService {
             case .start(let attempt): start(attempt)
             case .stop(let attempt): stop(attempt)
             case .commit(let attempt): commit(attempt)
-            case .discard(let attempt): results[attempt.id] = nil
+            case .discard(let attempt): discard(attempt)
             case .withdraw(let number, let item): withdraw(item, of: number)
             case .finish(let number):
                 active[number]?.enter(.finish, now: now)
@@ -117,9 +117,11 @@ extension JobService {
         isRecorded: Bool = true,
         lostInputs: [Int] = []
     ) {
+        let report = running[id]?.report.content
         guard let request = takeRunning(id), !isStopping else { return }
         let attempt = request.attempt
         let job = active[attempt.job]
+        if let job, let report { note(report, of: attempt, in: job) }
         switch result {
         case .success(let output):
             results[id] = output
@@ -129,7 +131,7 @@ extension JobService {
                 // Found out before, and being mended: neither this node's failure nor another of the worker's.
                 return apply(coordinator.attemptReturned(id, now: now))
             }
-            if let job, fault != .cancelled { note(fault, of: attempt, in: job) }
+            if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
             if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
                 if let maker = job.maker(ofInput: index, of: attempt.item) {
                     coordinator.blame(maker, in: job.number)
@@ -176,10 +178,12 @@ extension JobService {
         return request
     }
 
-    private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob) {
+    private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob, _ report: TaskReport?) {
         job.status.failedAttemptCount += 1
         job.share(of: attempt.worker) { $0.attemptsFailed += 1 }
-        let failure = failure(fault, of: attempt, in: job)
+        var failure = failure(fault, of: attempt, in: job)
+        failure.details += report?.lastLines ?? []
+        job.lastFailures[attempt.item] = failure
         if job.status.failures.count < JobLimits.maxFailuresShown { job.status.failures.append(failure) }
         job.note(
             "\(failure.phase.rawValue) \(failure.task), attempt \(failure.attempt) failed: \(failure.message)",
@@ -188,6 +192,7 @@ extension JobService {
     }
 
     private func failure(_ fault: TaskFault, of attempt: Attempt?, in job: ActiveJob) -> AttemptFailure {
+        let fault = fault.naming(job.status.functionNames)
         guard let attempt else {
             return AttemptFailure(
                 worker: configuration.workerName,
@@ -195,18 +200,21 @@ extension JobService {
                 task: 0,
                 attempt: 1,
                 code: fault.code,
-                message: fault.message
+                message: fault.message,
+                details: fault.details
             )
         }
-        let first =
-            attempt.item.stage == 0 ? job.planned?.plan.items[attempt.item.index].leaves.lowerBound : nil
+        // With the end of the attempt's log, if it is the one that was noted.
+        let known = job.lastFailures[attempt.item]
+        if let known, known.attempt == attempt.number, known.message == fault.message { return known }
         return AttemptFailure(
             worker: name(of: attempt.worker),
             phase: job.phase(ofStage: attempt.item.stage),
-            task: first ?? attempt.item.index,
+            task: job.firstTask(of: attempt.item),
             attempt: attempt.number,
             code: fault.code,
-            message: fault.message
+            message: fault.message,
+            details: fault.details
         )
     }
 
@@ -215,6 +223,7 @@ extension JobService {
             return
         }
         let item = attempt.item
+        compare(output, with: job.withdrawnRoots.removeValue(forKey: item), item, in: job)
         job.outputs[item.stage][item.index] = output
         job.makers[item] = attempt.worker
         job.status.counters += output.counters
@@ -223,6 +232,34 @@ extension JobService {
         job.share(of: attempt.worker) { $0.tasksDone += taskCount }
         if item.stage == 0 { commitMap(item.index, output, by: attempt.worker, of: job) }
         if item.stage == job.outputs.count - 1 { rememberPart(item.index, output, of: job) }
+        if let excess = excess(of: job) { fail(job, excess) }
+    }
+
+    /// Ends a job whose functions went beyond what it allows.
+    private func fail(_ job: ActiveJob, _ reason: String) {
+        let failure = FunctionFailure(.limit, function: "", role: "", message: reason)
+        let actions = coordinator.cancel(job.number, now: now)
+        for case .stop(let attempt) in actions { stop(attempt) }
+        end(job, .failed(nil, reason: .fault(.userFunction(failure))))
+    }
+
+    /// The output of an attempt that came too late: it should be what is there already.
+    private func discard(_ attempt: Attempt) {
+        guard let output = results.removeValue(forKey: attempt.id), let job = active[attempt.job] else {
+            return
+        }
+        guard job.outputs.indices.contains(attempt.item.stage), !job.isEnding else { return }
+        compare(
+            output,
+            with: job.outputs[attempt.item.stage][attempt.item.index]?.root,
+            attempt.item,
+            in: job
+        )
+    }
+
+    private func compare(_ output: TaskOutput, with other: CID?, _ item: WorkItem, in job: ActiveJob) {
+        guard let other, let root = output.root, root != other else { return }
+        noteDifference(item, in: job)
     }
 
     private func commitMap(_ index: Int, _ output: TaskOutput, by worker: WorkerID, of job: ActiveJob) {
@@ -236,7 +273,9 @@ extension JobService {
             share.mappedBytes += byteCount
         }
         job.mapKeys[index] = plan.key(of: item, lookahead: output.lookaheadCount)
-        guard job.submission.usesRememberedOutputs, let run = output.run else { return }
+        guard job.submission.usesRememberedOutputs || job.functions != nil, let run = output.run else {
+            return
+        }
         guard RememberingPolicy.isWorth(run, inputByteCount: byteCount), let keys = job.planned?.keys else {
             return
         }
@@ -247,6 +286,8 @@ extension JobService {
                 context: keys.map,
                 output: output,
                 taskCount: item.leaves.count,
+                item: WorkItem(stage: 0, index: index),
+                isForComparison: !job.submission.usesRememberedOutputs,
                 entryKey: key == item.key ? nil : item.key
             ),
             of: job
@@ -254,17 +295,30 @@ extension JobService {
     }
 
     private func rememberPart(_ partition: Int, _ output: TaskOutput, of job: ActiveJob) {
-        guard job.submission.usesRememberedOutputs, let planned = job.planned else { return }
+        guard job.submission.usesRememberedOutputs || job.functions != nil, let planned = job.planned else {
+            return
+        }
         guard job.status.inputByteCount >= RememberingPolicy.minJobByteCount else { return }
         let runs = job.runsKey ?? TaskKey.sequence(job.mapKeys)
         job.runsKey = runs
         let context = planned.keys.reduce
         let key = TaskKey.reduce(partition: partition, runs: runs, context: context)
-        enqueue(MemoryCandidate(key: key, context: context, output: output, taskCount: 1), of: job)
+        enqueue(
+            MemoryCandidate(
+                key: key,
+                context: context,
+                output: output,
+                taskCount: 1,
+                item: WorkItem(stage: job.outputs.count - 1, index: partition),
+                isForComparison: !job.submission.usesRememberedOutputs
+            ),
+            of: job
+        )
     }
 
     private func withdraw(_ item: WorkItem, of number: JobNumber) {
         guard let job = active[number], let output = job.outputs[item.stage][item.index] else { return }
+        job.withdrawnRoots[item] = output.root
         job.outputs[item.stage][item.index] = nil
         job.makers[item] = nil
         job.sharing = .none
@@ -324,6 +378,7 @@ extension JobService {
         for stage in shape.stages.indices where stage > 0 || job.leafHolders == nil {
             shape.stages[stage].onlyWorker = JobService.selfWorker
         }
+        shape.engine = engineName(for: job.status.spec)
         job.adopt(planned, stageCounts: shape.stages.map(\.items.count))
         job.workersMerge = shape.stages.count == 2 && engines.mergesInAnyOrder(job.status.spec)
         job.note(
@@ -332,7 +387,7 @@ extension JobService {
                 + "\(job.status.reduce.remembered) remembered",
             time: WallClock.milliseconds
         )
-        if let note = noteOnDecliningNodes(forInputOf: planned.plan.byteCount) {
+        if let note = noteOnDecliningNodes(of: job.status.spec, inputByteCount: planned.plan.byteCount) {
             job.status.notes.append(note)
         }
         for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
@@ -360,6 +415,9 @@ extension JobService {
         else {
             return
         }
+        if job.functions != nil {
+            for item in await storage.differing(job.memories) { noteDifference(item, in: job) }
+        }
         let parts = last.compactMap { $0?.part }
         let closes = job.memories.isEmpty && !job.isRemembering
         let outcome = await storage.makeResult(parts, execution, job.status, closing: closes)
@@ -379,6 +437,7 @@ extension JobService {
         guard !job.isEnding else { return }
         job.isEnding = true
         job.planned?.execution.cancel()
+        job.functions?.close()
         job.closePhase(now: now)
         var key: TaskKey?
         switch outcome {
@@ -498,8 +557,13 @@ extension JobService {
         while !job.memories.isEmpty {
             let batch = job.memories
             job.memories = []
+            if job.functions != nil {
+                for item in await storage.differing(batch) { noteDifference(item, in: job) }
+            }
+            let kept = batch.filter { !$0.isForComparison }
+            if kept.isEmpty { continue }
             job.hasRememberedPins = true
-            if let complaint = await storage.remember(batch, execution) {
+            if let complaint = await storage.remember(kept, execution) {
                 job.note(complaint, time: WallClock.milliseconds)
             }
         }

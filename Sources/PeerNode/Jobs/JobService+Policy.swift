@@ -14,29 +14,39 @@ extension JobService {
             submission.spec.limits = grant.limits.bounding(submission.spec.limits)
             return submission
         } catch {
-            throw JobServiceError(
-                .notAllowed,
-                "\(error.reason); `peerctl policy show` shows this node's policy"
-            )
+            throw notAllowed(error)
         }
     }
 
-    /// A connected node gives this one no slots.
+    /// What this node's own user is told.
+    func notAllowed(_ refusal: PolicyRefusal) -> JobServiceError {
+        JobServiceError(.notAllowed, "\(refusal.reason); `peerctl policy show` shows this node's policy")
+    }
+
+    /// A connected node gives this one no slots, or does not any more.
     func workerDeclined(_ peer: PeerID) {
+        workerLeft(peer, reason: "its policy allows this node no jobs")
         guard declining.count < ClusterLimits.maxWorkers else { return }
         declining.insert(peer)
     }
 
     /// What the user of a job should know about nodes that would not work for it; `nil`: nothing.
-    func noteOnDecliningNodes(forInputOf byteCount: UInt64) -> String? {
-        guard workers.isEmpty, !declining.isEmpty, byteCount >= ClusterLimits.localJobByteCount else {
-            return nil
-        }
-        let names = declining.sorted().prefix(JobService.maxDecliningShown).map(\.description)
-        let others = declining.count - names.count
-        return "this node works alone: no connected node allows it jobs ("
-            + names.joined(separator: ", ") + (others > 0 ? " and \(others) others" : "")
-            + "); `peerctl policy allow` there, or a common swarm key, changes that"
+    func noteOnDecliningNodes(of spec: JobSpec, inputByteCount: UInt64) -> String? {
+        guard inputByteCount >= ClusterLimits.localJobByteCount else { return nil }
+        let engine = engineName(for: spec)
+        let others = workers.values.filter { !$0.runs(engine) }.map(\.worker.peer)
+        let idle = declining.union(others).sorted()
+        guard others.count == workers.count, !idle.isEmpty else { return nil }
+        let names = idle.prefix(JobService.maxDecliningShown).map(\.description).joined(separator: ", ")
+        let more = max(0, idle.count - JobService.maxDecliningShown)
+        let what =
+            switch engine {
+            case engineName: "any jobs"
+            case commandEngineName: "commands"
+            default: "JavaScript or WebAssembly"
+            }
+        return "this node works alone: no connected node runs \(what) for it (\(names)"
+            + (more > 0 ? " and \(more) others" : "") + "); see `peerctl policy allow --help`"
     }
 
     /// Most nodes that the note names.

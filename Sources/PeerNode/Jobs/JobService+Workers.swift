@@ -21,20 +21,25 @@ struct JobCluster: Sendable {
 struct JoinedWorker: Sendable {
     var worker: MapReducePeer
     var slots: Int
+    /// Engines that it runs for this node; `nil`: all.
+    var engines: Set<String>?
+
+    /// Whether it has what a job needs.
+    func runs(_ engine: String) -> Bool { engines?.contains(engine) ?? true }
 }
 
 // MARK: - Workers that come and go
 
 extension JobService {
     /// A node offers its slots.
-    func workerJoined(_ worker: MapReducePeer, slots: Int) {
+    func workerJoined(_ worker: MapReducePeer, slots: Int, engines: Set<String>? = nil) {
         guard !isStopping else { return }
         let id = workerIDs[worker.peer] ?? WorkerID(workerIDs.count + 1)
         guard workers[id] != nil || workers.count < ClusterLimits.maxWorkers else { return }
         workerIDs[worker.peer] = id
-        workers[id] = JoinedWorker(worker: worker, slots: slots)
+        workers[id] = JoinedWorker(worker: worker, slots: slots, engines: engines)
         declining.remove(worker.peer)
-        apply(coordinator.workerJoined(id, slots: slots, now: now))
+        apply(coordinator.workerJoined(id, slots: slots, engines: engines, now: now))
     }
 
     /// A node is gone, with its attempts and with the runs that only it has.
@@ -115,14 +120,33 @@ extension JobService {
         let uses = job.submission.usesRememberedOutputs
         // Finer groups for more workers, but no finer than keeps most blocks of a group on one node.
         let slots = max(configuration.slots, coordinator.slotCount / 2)
-        let outcome = await storage.plan(job.number, job.status, usesMemory: uses, slots: slots)
+        let spec = job.status.spec
+        if job.functions == nil, !spec.userFunctions.isEmpty {
+            do throws(TaskFault) { job.functions = try await loadFunctions(spec) } catch {
+                return .failed(error)
+            }
+        }
+        let functions = job.functions
+        let outcome = await storage.plan(
+            job.number,
+            job.status,
+            functions: functions,
+            usesMemory: uses,
+            slots: slots
+        )
         guard case .failed(.blockUnavailable) = outcome, let cluster else { return outcome }
         job.note("fetching the structure of the inputs", time: WallClock.milliseconds)
         do throws(TaskFault) {
             let lease = try await storage.makePlanLease()
             defer { queue.put(.closeLease(lease)) }
             try await cluster.inputs.fetchNodes(of: job.status.spec.inputs, into: lease)
-            return await storage.plan(job.number, job.status, usesMemory: uses, slots: slots)
+            return await storage.plan(
+                job.number,
+                job.status,
+                functions: functions,
+                usesMemory: uses,
+                slots: slots
+            )
         } catch {
             return .failed(error)
         }
@@ -223,16 +247,20 @@ extension JobService {
         do throws(RemoteFailure) {
             let task = try await remoteTask(request, of: job)
             let output: Receipt
+            let report = request.report
             do throws(CallError) {
                 let counted = Mutex<UInt64>(0)
-                output = try await worker.run(task) { total in
+                let answer = try await worker.run(task) { total in
                     let step = counted.withLock { counted in
                         defer { counted = max(counted, total) }
                         return total - min(total, counted)
                     }
                     execution.count(bytesRead: Int(clamping: step))
-                }.receipt
+                }
+                output = answer.receipt
+                report.replace(with: answer.report)
             } catch {
+                if case .failure(let failure) = error { report.replace(with: TaskReport(endOf: failure.log)) }
                 throw RemoteFailure(error)
             }
             job.share(of: request.attempt.worker) { share in
@@ -258,7 +286,7 @@ extension JobService {
             spec: job.status.spec.encoded(),
             attempt: number,
             key: (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) },
-            engine: engineName
+            engine: engineName(for: job.status.spec)
         )
     }
 

@@ -39,6 +39,8 @@ public actor JobService {
     let configuration: JobConfiguration
     let engines: any JobEngines
     let storage: JobStorage
+    /// Loads user functions.
+    let library: FunctionLibrary
     let pool: WorkerPool
     let queue = WorkQueue<Work>()
     private let origin = ContinuousClock.now
@@ -70,7 +72,7 @@ public actor JobService {
     /// This node as a worker.
     static let selfWorker = WorkerID(0)
     /// Longest name of a job, in UTF-8 bytes.
-    static let maxNameByteCount = 256
+    public static let maxNameByteCount = 256
 
     /// Runs on a thread of its own: the coordinator answers at once, however busy the slots are.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -79,7 +81,7 @@ public actor JobService {
     ///
     /// - Precondition: `configuration.slots` is 1 … `JobLimits.maxSlots`.
     public init(store: any BlockStore, configuration: JobConfiguration) {
-        self.init(store: store, configuration: configuration, engines: BuiltInEngines())
+        self.init(store: store, configuration: configuration, engines: StandardEngines())
     }
 
     package init(
@@ -96,6 +98,12 @@ public actor JobService {
         cluster = exchange.map { JobCluster(exchange: $0, store: store) }
         storage = JobStorage(store: store, configuration: configuration, engines: engines, exchange: exchange)
         pool = WorkerPool(slotCount: configuration.slots)
+        library = FunctionLibrary(
+            store: store,
+            exchange: exchange,
+            workFolder: configuration.workFolderPath,
+            gate: policy
+        )
     }
 
     /// Time since the service was made.
@@ -144,6 +152,8 @@ public actor JobService {
         }
         let submission = try admitted(submission)
         try check(submission)
+        let functions = try await functions(of: submission)
+        guard !isStopping else { throw JobServiceError(.stopped, "the node is shutting down") }
         let id = makeID()
         var status = JobStatus(
             id: id,
@@ -152,7 +162,9 @@ public actor JobService {
             specCID: submission.spec.cid
         )
         status.submittedAt = WallClock.milliseconds
+        status.functionNames = submission.functionNames
         let job = admit(submission, status)
+        job.functions = functions
         if configuration.resumesJobs {
             do throws(JobServiceError) {
                 try await storage.save(record(of: job))
@@ -271,8 +283,9 @@ extension JobService {
         guard submission.name.utf8.count <= JobService.maxNameByteCount else {
             throw JobServiceError(.invalidJob, "the name has more than \(JobService.maxNameByteCount) bytes")
         }
+        guard spec.userFunctions.isEmpty else { return try checkNames(submission.functionNames) }
         do throws(TaskFault) {
-            _ = try engines.make(spec)
+            _ = try engines.make(spec, functions: nil)
         } catch {
             throw JobServiceError(.invalidJob, error.message)
         }
@@ -304,8 +317,10 @@ extension JobService {
         let submission = JobSubmission(
             spec: kept.spec,
             name: kept.name,
-            usesRememberedOutputs: record.usesRememberedOutputs
+            usesRememberedOutputs: record.usesRememberedOutputs,
+            functionNames: kept.functionNames
         )
+        status.functionNames = kept.functionNames
         let job = admit(submission, status)
         job.log = record.log
         job.note("resumed after a restart", time: WallClock.milliseconds)
@@ -352,6 +367,7 @@ extension JobService {
         for watcher in job.watchers.values { watcher.finish() }
         for waiter in job.endWaiters { waiter.resume() }
         job.endWaiters = []
+        job.functions?.close()
     }
 }
 

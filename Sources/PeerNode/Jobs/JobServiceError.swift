@@ -4,6 +4,8 @@ public struct JobServiceError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// The specification is wrong: unknown function, argument, number of reduces.
         case invalidJob
+        /// A function of the user's own is not fit: it does not compile, or lacks what the job needs.
+        case invalidFunction
         /// The policy of this node does not let its user run the job.
         case notAllowed
         /// There is no job with that id.

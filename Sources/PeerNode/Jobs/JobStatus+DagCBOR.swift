@@ -17,6 +17,13 @@ extension JobStatus {
             "failures": .array(failures.map(\.dagCBOR)),
             "notes": .array(notes.map { .string($0) }),
         ]
+        if !functionNames.isEmpty {
+            fields["functionNames"] = .array(
+                functionNames.sorted { $0.value < $1.value }.map {
+                    .array([.link($0.key), .string($0.value)])
+                }
+            )
+        }
         fields["started"] = startedAt.map { .integer($0) }
         fields["ended"] = endedAt.map { .integer($0) }
         fields["result"] = result.map { .link($0) }
@@ -49,6 +56,12 @@ extension JobStatus {
         failures = fields["failures"]?.elements?.compactMap(AttemptFailure.init) ?? []
         notes = fields["notes"]?.elements?.compactMap(\.text) ?? []
         if case .link(let root)? = fields["result"] { result = root }
+        for entry in fields["functionNames"]?.elements ?? [] {
+            guard let parts = entry.elements, parts.count == 2, case .link(let cid) = parts[0] else {
+                continue
+            }
+            functionNames[cid] = parts[1].text
+        }
         failure = fields["failure"].flatMap(AttemptFailure.init)
     }
 }
@@ -109,6 +122,7 @@ extension AttemptFailure {
         .map([
             "worker": .string(worker), "phase": .string(phase.rawValue), "task": .integer(Int64(task)),
             "attempt": .integer(Int64(attempt)), "code": .string(code), "message": .string(message),
+            "details": .array(details.map { .string($0) }),
         ])
     }
 
@@ -122,7 +136,8 @@ extension AttemptFailure {
             task: fields["task"]?.number ?? 0,
             attempt: fields["attempt"]?.number ?? 0,
             code: fields["code"]?.text ?? "",
-            message: fields["message"]?.text ?? ""
+            message: fields["message"]?.text ?? "",
+            details: fields["details"]?.elements?.compactMap(\.text) ?? []
         )
     }
 }

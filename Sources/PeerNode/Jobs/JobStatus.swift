@@ -111,9 +111,20 @@ public struct AttemptFailure: Hashable, Sendable {
     public var code: String
     /// One line: what failed, on what, at which position.
     public var message: String
+    /// Of a user function its stack, the record and the end of its log; a line each.
+    public var details: [String]
 
     /// Describes a failed attempt.
-    public init(worker: String, phase: JobPhase, task: Int, attempt: Int, code: String, message: String) {
+    public init(
+        worker: String,
+        phase: JobPhase,
+        task: Int,
+        attempt: Int,
+        code: String,
+        message: String,
+        details: [String] = []
+    ) {
+        self.details = details
         self.worker = worker
         self.phase = phase
         self.task = task
@@ -171,6 +182,8 @@ public struct JobStatus: Hashable, Sendable {
     public var failure: AttemptFailure?
     /// Things worth knowing, such as symbolic links that were skipped; at most `JobLimits.maxNotes`.
     public var notes: [String] = []
+    /// What the user calls the function files, by CID.
+    public var functionNames: [CID: String] = [:]
     /// Seconds until the end, when there is ground for a guess.
     public var secondsLeft: Double?
 

@@ -53,9 +53,10 @@ struct JobKeys: Sendable {
     var reduce: TaskKeyContext
     var job: TaskKey
 
-    init(_ spec: JobSpec, specCID: CID, engines: any JobEngines) {
-        let version = engines.version
-        map = TaskKeyContext(mapsOf: spec, engineVersion: version, usesPosition: engines.usesPosition(spec))
+    init(_ spec: JobSpec, specCID: CID, engines: any JobEngines, functions: JobFunctions?) {
+        let version = engines.version(for: spec)
+        let usesPosition = functions?.usesPosition ?? engines.usesPosition(spec)
+        map = TaskKeyContext(mapsOf: spec, engineVersion: version, usesPosition: usesPosition)
         reduce = TaskKeyContext(reducesOf: spec, mapContext: map, engineVersion: version)
         job = TaskKey.job(specCID, engineVersion: version)
     }
@@ -74,13 +75,14 @@ extension JobStorage {
     func plan(
         _ number: JobNumber,
         _ status: JobStatus,
+        functions: JobFunctions?,
         usesMemory: Bool,
         slots: Int
     ) -> PlanOutcome {
         do throws(TaskFault) {
-            let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines)
+            let keys = JobKeys(status.spec, specCID: status.specCID, engines: engines, functions: functions)
             let ingest = try makeIngest()
-            try hold(status.spec.inputs.map(\.root), ingest)
+            try hold(status.spec.inputs.map(\.root) + status.spec.codeRoots, ingest)
             if usesMemory, let known = rememberedResult(keys, status, ingest) { return known }
             var resolver = InputResolver(store: store)
             for input in status.spec.inputs { try resolver.add(input) }
@@ -90,7 +92,8 @@ extension JobStorage {
                 engines: engines,
                 store: reading(ingest),
                 ingest: ingest,
-                configuration: configuration
+                configuration: configuration,
+                functions: functions
             )
             return .planned(
                 try plan(resolver, execution: execution, keys: keys, usesMemory: usesMemory, slots: slots)
@@ -205,11 +208,25 @@ struct MemoryCandidate: Sendable {
     var context: TaskKeyContext
     var output: TaskOutput
     var taskCount: Int
+    /// What made the output.
+    var item: WorkItem
+    /// Only to be compared with what is remembered.
+    var isForComparison = false
     /// The key to begin the search with, when the output is under another because the attempt read on.
     var entryKey: TaskKey?
 }
 
 extension JobStorage {
+    /// The outputs of which another is remembered under the same key: their functions are not deterministic.
+    func differing(_ candidates: [MemoryCandidate]) -> [WorkItem] {
+        candidates.compactMap { candidate in
+            guard case .run(let known)? = remembered(candidate.key), let root = candidate.output.root else {
+                return nil
+            }
+            return root == known.root ? nil : candidate.item
+        }
+    }
+
     /// Stores and pins outputs and writes down their keys.
     ///
     /// - Returns: why it could not be done; the job goes on without.

@@ -38,6 +38,17 @@ final class MemoryRun: RunBytes {
         }
     }
 
+    /// The CID that its file would have; `nil` when it cannot be told.
+    var root: CID? {
+        let builder = FileBuilder(ingest: MemoryBlockStore().makeIngest())
+        do throws(BlockStoreError) {
+            try forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
+            return try builder.finish().cid
+        } catch {
+            return nil
+        }
+    }
+
     /// Hands all bytes to `body` in order.
     func forEachPiece<E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> Void) throws(E) {
         for piece in pieces {

@@ -1,4 +1,5 @@
 import MRProtocol
+import Multiformats
 
 extension TaskFault {
     /// Stable name of the kind of fault.
@@ -10,6 +11,7 @@ extension TaskFault {
         case .malformedMapOutput: "malformedMapOutput"
         case .argument: "argument"
         case .function: "function"
+        case .userFunction(let failure): "function." + failure.kind.rawValue
         case .malformedInput: "malformedInput"
         case .malformedValue: "malformedValue"
         case .store: "store"
@@ -30,11 +32,61 @@ extension TaskFault {
         case .argument(let name, let reason): "argument \(name): \(reason)"
         case .function(let name, let file, let offset, let reason):
             "\(name) failed on the record of \(file) at byte \(offset): \(reason)"
+        case .userFunction(let failure): failure.headline
         case .malformedInput(let file, let offset, let reason): "\(file) at byte \(offset): \(reason)"
         case .malformedValue(let key, let reason):
             "a value of key \"\(String(decoding: key.prefix(100), as: UTF8.self))\": \(reason)"
         case .store(let reason): reason
         case .cancelled: "cancelled"
         }
+    }
+}
+
+extension TaskFault {
+    /// The fault with what `names` says instead of the CIDs of functions.
+    func naming(_ names: [CID: String]) -> TaskFault {
+        guard case .userFunction(let failure) = self else { return self }
+        return .userFunction(failure.naming(names))
+    }
+
+    /// What is known beside the message, a line each.
+    var details: [String] { if case .userFunction(let failure) = self { failure.details } else { [] } }
+
+    /// Message and details.
+    func report(naming names: [CID: String]) -> String {
+        let named = naming(names)
+        return ([named.message] + named.details).joined(separator: "\n")
+    }
+}
+
+extension FunctionFailure {
+    /// `wc.js:3:14: TypeError: …`, or for a command `python3 map.py: it ended with status 1`.
+    var headline: String {
+        let place = line > 0 ? ":\(line)" + (column > 0 ? ":\(column)" : "") : ""
+        return "\(role.isEmpty ? "" : role + " ")\(function)\(place): \(message)"
+    }
+
+    /// Stack, record and excerpt, a line each; empty when nothing is known.
+    var details: [String] {
+        var lines = stack.split(separator: "\n").map { "    \($0)" }
+        if !input.isEmpty { lines.append("  record: \(input) at byte \(offset)") }
+        if !excerpt.isEmpty {
+            lines.append(
+                "  \(input.isEmpty ? "key" : "text"): \(String(decoding: excerpt, as: UTF8.self).debugDescription)"
+            )
+        }
+        return lines
+    }
+
+    /// The failure with what `names` says instead of the function's CID.
+    func naming(_ names: [CID: String]) -> FunctionFailure {
+        var named = self
+        for (cid, name) in names {
+            let text = cid.description
+            named.function = named.function.replacing(text, with: name)
+            named.message = named.message.replacing(text, with: name)
+            named.stack = named.stack.replacing(text, with: name)
+        }
+        return named
     }
 }

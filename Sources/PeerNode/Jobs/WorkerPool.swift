@@ -91,7 +91,7 @@ final class WorkerPool: Sendable {
 /// `@unchecked Sendable`: `engines` is touched only by the attempt that runs on the thread.
 final class Slot: @unchecked Sendable {
     let executor = ThreadExecutor()
-    private var engines: [JobNumber: any JobEngine] = [:]
+    private var engines: [JobNumber: (execution: JobExecution, engine: any JobEngine)] = [:]
 
     /// Engines that a slot keeps for jobs that take turns.
     private static let maxEngineCount = 8
@@ -106,10 +106,11 @@ final class Slot: @unchecked Sendable {
     }
 
     private func engine(for execution: JobExecution) throws(TaskFault) -> any JobEngine {
-        if let engine = engines[execution.number] { return engine }
-        let engine = try execution.engines.make(execution.spec)
+        if let known = engines[execution.number] { return known.engine }
+        let engine = try execution.makeEngine()
+        engines = engines.filter { !$0.value.execution.isCancelled }
         if engines.count >= Slot.maxEngineCount { engines.removeAll() }
-        engines[execution.number] = engine
+        engines[execution.number] = (execution, engine)
         return engine
     }
 }

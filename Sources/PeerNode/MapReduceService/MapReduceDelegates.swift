@@ -26,6 +26,18 @@ package enum RemoteTask: Equatable, Sendable {
     }
 }
 
+/// What came of a task that another node gave.
+package struct TaskAnswer: Sendable {
+    package var receipt: [UInt8]
+    package var report: TaskReport
+
+    /// A sealed receipt, and what user functions said.
+    package init(receipt: [UInt8], report: TaskReport = TaskReport()) {
+        self.receipt = receipt
+        self.report = report
+    }
+}
+
 /// What answers the calls of other nodes about work: the job service.
 package protocol WorkerDelegate: Sendable {
     /// Who this node is, and what `peer` may have it run now.
@@ -39,12 +51,12 @@ package protocol WorkerDelegate: Sendable {
     ///   - task: checked to be well-formed, and no more than that.
     ///   - master: who asks.
     ///   - progress: to be called with the input bytes read so far, as often as convenient.
-    /// - Returns: the sealed receipt, or why there is none.
+    /// - Returns: the sealed receipt and what user functions said, or why there is none.
     func run(
         _ task: RemoteTask,
         from master: PeerID,
         progress: @escaping @Sendable (_ byteCount: UInt64) -> Void
-    ) async -> Result<[UInt8], CallError>
+    ) async -> Result<TaskAnswer, CallError>
 
     /// Ends an attempt of that master; `false` when it was not running.
     func cancel(attempt: UInt64, from master: PeerID) async -> Bool

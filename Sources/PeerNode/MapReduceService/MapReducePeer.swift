@@ -56,12 +56,12 @@ package struct MapReducePeer: Sendable {
     /// - Parameters:
     ///   - task: what to run.
     ///   - progress: called with the input bytes read so far, about once a second.
-    /// - Returns: the receipt, checked to be the peer's, for this very task; and as it was sealed.
+    /// - Returns: the receipt, checked to be the peer's, for this very task; it as it was sealed; and what user functions said.
     /// - Throws: `CallError`; `.failure` when the peer says why the task failed.
     package func run(
         _ task: RemoteTask,
         progress: @escaping @Sendable (_ byteCount: UInt64) -> Void = { _ in }
-    ) async throws(CallError) -> (receipt: Receipt, sealed: [UInt8]) {
+    ) async throws(CallError) -> (receipt: Receipt, sealed: [UInt8], report: TaskReport) {
         let messages = try await open()
         do {
             try await send(task.request, on: messages)
@@ -69,10 +69,10 @@ package struct MapReducePeer: Sendable {
                 switch try await answer(on: messages, within: CallLimits.silenceTimeout) {
                 case .progress(let count): progress(count)
                 case .unknown: break
-                case .result(let sealed):
+                case .result(let sealed, let report):
                     let receipt = try check(sealed, of: task)
                     await messages.reset()
-                    return (receipt, sealed)
+                    return (receipt, sealed, report)
                 case .failure(let failure): throw CallError.failure(failure)
                 case let other: throw Self.unexpected(other)
                 }

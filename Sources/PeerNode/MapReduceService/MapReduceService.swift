@@ -161,7 +161,7 @@ package actor MapReduceService {
         async throws
     {
         let progress = Progress()
-        try await withThrowingTaskGroup(of: Result<[UInt8], CallError>?.self) { group in
+        try await withThrowingTaskGroup(of: Result<TaskAnswer, CallError>?.self) { group in
             group.addTask { [worker] in
                 await worker.run(task, from: peer) { count in progress.set(count) }
             }
@@ -174,7 +174,8 @@ package actor MapReduceService {
             defer { group.cancelAll() }
             guard let outcome = try await group.next() ?? nil else { throw CancellationError() }
             switch outcome {
-            case .success(let receipt): try await send(.result(receipt: receipt), on: messages)
+            case .success(let answer):
+                try await send(.result(receipt: answer.receipt, report: answer.report), on: messages)
             case .failure(.failure(let failure)): try await send(.failure(failure), on: messages)
             case .failure(let error):
                 try await send(.failure(CallFailure(.internal, message: error.description)), on: messages)

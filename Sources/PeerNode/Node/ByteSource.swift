@@ -13,7 +13,7 @@ public protocol ByteSource: Sendable {
 
 extension ByteSource {
     /// Reads up to `limit` bytes, fewer only at the end.
-    func readArray(upTo limit: Int) throws -> [UInt8] {
+    package func readArray(upTo limit: Int) throws -> [UInt8] {
         var failure: (any Error)?
         let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
             do {

@@ -108,9 +108,7 @@ public final class LocalNode: NodeService {
 
     /// Learns what the sandbox lacks on this machine, and says so.
     private func trySandbox() async {
-        // No thread to try it on: each function meets the sandbox anyway.
-        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return }
-        gate.sandbox = state
+        let state = await jobService().library.sandboxState()
         let allowsUnconfined = (try? gate.policy().allowsUnconfined) ?? false
         if let warning = state.warning(allowsUnconfined: allowsUnconfined) {
             options.network?.log(.warning, "sandbox", ["state": warning])
@@ -150,12 +148,13 @@ public final class LocalNode: NodeService {
             databasePath: home.jobDatabase,
             slots: options.slots,
             memoryByteCount: options.memory,
+            workFolderPath: home.workFolder,
             resumesJobs: options.isDaemon
         )
         return JobService(
             store: store,
             configuration: configuration,
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             exchange: exchange,
             policy: gate
         )

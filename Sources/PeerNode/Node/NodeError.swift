@@ -14,6 +14,8 @@ public struct NodeError: Error, Hashable, Sendable, CustomStringConvertible {
         case corrupt
         /// What was sent is damaged, such as a CAR.
         case damagedInput = "damaged_input"
+        /// A user function does not load: the message is its own error.
+        case invalidFunction = "invalid_function"
         /// The policy of the node does not allow it.
         case notAllowed = "not_allowed"
         /// Not possible in the present state: a pinned block, a job that has ended.
@@ -62,7 +64,7 @@ public struct NodeError: Error, Hashable, Sendable, CustomStringConvertible {
         case .notFound, .missingBlock: 404
         case .timeout: 408
         case .conflict, .cancelled, .jobFailed, .locked: 409
-        case .damagedInput, .wrongKind: 422
+        case .damagedInput, .wrongKind, .invalidFunction: 422
         case .tooMuch: 429
         case .full: 507
         case .notConnected, .unreachable: 503

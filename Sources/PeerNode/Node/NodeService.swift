@@ -93,6 +93,17 @@ public protocol NodeService: Sendable {
     /// The job's log, oldest line first.
     func jobLog(_ id: JobID) async throws -> [JobLogEntry]
 
+    // MARK: Functions
+
+    /// Loads a user function in the sandbox and says what it can do.
+    ///
+    /// - Parameters:
+    ///   - source: where the function is; a file that is not here is fetched.
+    ///   - name: what errors call it, such as `wc.js`.
+    /// - Returns: what it can do.
+    /// - Throws: `NodeError` with code `invalidFunction` and the function's own error, its place and its stack.
+    func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription
+
     // MARK: Policy
 
     /// Who may have the node run what.

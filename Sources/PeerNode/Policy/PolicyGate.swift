@@ -83,6 +83,16 @@ package final class PolicyGate: Sendable {
         }
     }
 
+    /// Admits functions from files, as far as they would be confined here.
+    ///
+    /// - Parameters:
+    ///   - peer: whose they are; `nil`: this node's own user's.
+    ///   - state: what is known of the sandbox.
+    /// - Throws: why they are refused.
+    package func admitConfined(from peer: PeerID?, _ state: SandboxState) throws(PolicyRefusal) {
+        try deciding { policy throws(PolicyRefusal) in try policy.admitConfined(from: peer, state) }
+    }
+
     /// Admits the engine of a function whose file has arrived.
     package func admit(_ engine: PolicyEngine, from peer: PeerID?) throws(PolicyRefusal) {
         try deciding { policy throws(PolicyRefusal) in

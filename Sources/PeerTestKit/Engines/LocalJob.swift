@@ -1,4 +1,4 @@
-import Engines
+package import Engines
 public import MRProtocol
 import Multiformats
 
@@ -30,10 +30,18 @@ public struct LocalJob {
         public var counters: TaskCounters
     }
 
-    /// Runs the job over `files`.
+    /// Runs the job of built-in functions over `files`.
     public func run(_ files: [(name: String, bytes: [UInt8])]) throws(TaskFault) -> Outcome {
-        let engine = try BuiltInEngine.make(spec)
-        let limits = AttemptLimits(memoryByteCount: memoryByteCount)
+        try run(files, engine: try BuiltInEngine.make(spec))
+    }
+
+    /// Runs the job over `files` in an engine of it.
+    package func run(
+        _ files: [(name: String, bytes: [UInt8])],
+        engine: any JobEngine,
+        report: AttemptReport = AttemptReport()
+    ) throws(TaskFault) -> Outcome {
+        let limits = AttemptLimits(memoryByteCount: memoryByteCount, report: report)
         let spills = MemorySpillSpace()
         var counters = TaskCounters()
         let leaves = MemoryLeaves()

@@ -23,8 +23,9 @@ struct Confinement {
     init() {
         close_descriptors(UInt32(Channel.descriptor) + 1)
         Identity.giveUpRoot()
-        missing += Namespaces.enter([.user, .network, .ipc, .hostName])
-        ResourceLimit.confine()
+        let missingNamespaces = Namespaces.enter([.user, .network, .ipc, .hostName])
+        missing += missingNamespaces.names
+        ResourceLimit.confine(hasOwnUsers: !missingNamespaces.contains(.user))
         process_control(PR_SET_NO_NEW_PRIVS, 1)
         drop_capabilities()
         if !Landlock.restrict(reading: Confinement.readable, scoped: true) { missing.append("landlock") }

@@ -13,31 +13,30 @@ struct Namespaces: OptionSet {
     /// For the next child; the process itself stays where it is.
     static let process = Namespaces(rawValue: namespace_process)
 
-    private static let names: [(part: Namespaces, name: String)] = [
+    private static let allNames: [(part: Namespaces, name: String)] = [
         (.user, "user namespace"), (.network, "network namespace"), (.ipc, "IPC namespace"),
         (.hostName, "host name namespace"), (.mount, "mount namespace"),
         (.process, "process number namespace"),
     ]
 
+    /// What users read of these.
+    var names: [String] { Namespaces.allNames.filter { contains($0.part) }.map(\.name) }
+
     /// Enters new namespaces; root outside is `nobody` inside, another user is itself.
     ///
     /// - Precondition: the process has one thread.
-    /// - Returns: names of those that the system does not give.
-    static func enter(_ parts: Namespaces) -> [String] {
+    /// - Returns: those that the system does not give.
+    static func enter(_ parts: Namespaces) -> Namespaces {
         let user = geteuid()
         let group = getegid()
-        if unshare(parts.rawValue) == 0 {
-            if parts.contains(.user) { mapIdentity(user, group) }
-            return []
-        }
-        var missing: [String] = []
-        for (part, name) in names where parts.contains(part) {
-            if unshare(part.rawValue) != 0 {
-                missing.append(name)
-            } else if part == .user {
-                mapIdentity(user, group)
+        var missing: Namespaces = []
+        if unshare(parts.rawValue) != 0 {
+            // The user namespace comes first: it gives the right to the others.
+            for (part, _) in allNames where parts.contains(part) && unshare(part.rawValue) != 0 {
+                missing.insert(part)
             }
         }
+        if parts.subtracting(missing).contains(.user) { mapIdentity(user, group) }
         return missing
     }
 

@@ -53,6 +53,44 @@ struct JobCoordinatorTests {
         #expect(machine.finished(job, now: .zero) == [.end(job, .succeeded)])
     }
 
+    @Test func attemptsGoOnlyToWorkersThatHaveTheEngine() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, engines: ["built-in"], now: .zero)
+        var shape = shape(maps: 8)
+        shape.engine = "functions"
+        #expect(Set(starts(machine.add(job, shape, now: .zero)).map(\.worker)) == [here])
+        // It learned another.
+        let engines: Set = ["built-in", "functions"]
+        let more = starts(machine.workerJoined(there, slots: 1, engines: engines, now: .zero))
+        #expect(Set(more.map(\.worker)) == [there])
+    }
+
+    @Test(
+        arguments: [
+            (FunctionFailure.Kind.invalid, 1), (.threw, 2), (.wrongOutput, 2), (.limit, 4), (.crashed, 4),
+            (.sandbox, 1),
+        ]
+    )
+    func functionThatFailsIsTriedAsOftenAsThatCanHelp(kind: FunctionFailure.Kind, attempts: Int) {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var started = starts(machine.add(job, shape(maps: 1), now: .zero))
+        let fault = TaskFault.userFunction(
+            FunctionFailure(kind, function: "f.js", role: "map", message: "no")
+        )
+        var count = 0
+        var now = Duration.zero
+        while let attempt = started.first {
+            count += 1
+            let actions = machine.attemptFailed(attempt.id, fault, randomness: 0, now: now)
+            if actions.contains(.end(job, .failed(attempt, reason: .fault(fault)))) { break }
+            now += .seconds(60)
+            started = starts(actions + machine.deadlineReached(now: now))
+        }
+        #expect(count == attempts)
+    }
+
     @Test func everythingRememberedOnlyFinishes() {
         var machine = JobCoordinator()
         _ = machine.workerJoined(here, slots: 1, now: .zero)

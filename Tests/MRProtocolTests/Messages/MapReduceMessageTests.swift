@@ -114,10 +114,29 @@ struct MapReduceMessageTests {
         var status = JobStatusMessage()
         (status.state, status.taskCount, status.doneTaskCount, status.runningTaskCount) = (.failed, 10, 9, 1)
         status.failure = CallFailure(.function(name: "map", file: "f", offset: 12, reason: "no"))
+        let thrown = FunctionFailure(
+            .threw,
+            function: "wc.js",
+            role: "map",
+            message: "no",
+            line: 3,
+            column: 14,
+            stack: "map@wc.js:3:14",
+            input: "f",
+            offset: 12,
+            excerpt: Array("x y".utf8)
+        )
+        var failure = CallFailure(.userFunction(thrown))
+        failure.log = Array("said\n".utf8)
+        var report = TaskReport()
+        (report.log, report.droppedLogByteCount) = (Array("a\n".utf8), 7)
+        (report.status, report.skipped) = ("half", [thrown])
         return [
             ("gossip_answer", .gossip(answer)), ("have_answer", .have(bitmap: [5, 1])),
             ("cancel_answer", .cancelled(wasRunning: true)), ("job_status_answer", .jobStatus(status)),
             ("progress", .progress(byteCount: 1 << 40)), ("result", .result(receipt: [1, 2, 3])),
+            ("user_function", .failure(failure)),
+            ("result_with_report", .result(receipt: [1, 2, 3], report: report)),
             (
                 "failure",
                 .failure(CallFailure(.blockUnavailable(raw("a"), file: "f", offset: 5, reason: "gone")))

@@ -62,7 +62,7 @@ final class JobHarness: Sendable {
         _ spec: JobSpec,
         _ configuration: JobConfiguration? = nil,
         remembers: Bool = true,
-        engines: any JobEngines = BuiltInEngines()
+        engines: any JobEngines = StandardEngines()
     ) async throws -> JobStatus {
         let service = JobService(
             store: store,

@@ -212,7 +212,7 @@ struct JobServiceTests {
 
 /// The engines of this program, which do something else before the first attempt.
 private final class InterruptedEngines: JobEngines {
-    private let inner = BuiltInEngines()
+    private let inner = StandardEngines()
     private let interruption: @Sendable () -> Void
     private let makeCount = Mutex(0)
 
@@ -225,12 +225,12 @@ private final class InterruptedEngines: JobEngines {
 
     func usesPosition(_ spec: JobSpec) -> Bool { inner.usesPosition(spec) }
 
-    func make(_ spec: JobSpec) throws(TaskFault) -> any JobEngine {
+    func make(_ spec: JobSpec, functions: JobFunctions?) throws(TaskFault) -> any JobEngine {
         // The first one is made when the job is submitted, to check its arguments.
         makeCount.withLock { count in
             count += 1
             if count == 2 { interruption() }
         }
-        return try inner.make(spec)
+        return try inner.make(spec, functions: functions)
     }
 }

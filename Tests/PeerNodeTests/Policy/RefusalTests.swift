@@ -25,7 +25,7 @@ struct RefusalTests {
         let service = JobService(
             store: harness.store,
             configuration: harness.configuration(),
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             exchange: exchange,
             policy: gate
         )
@@ -104,7 +104,7 @@ struct RefusalTests {
         try await withWorker(Policy(), inPrivateNetwork: true) { peer, _, _, text in
             let answer = try await hello(peer)
             #expect(answer.slots == 2)
-            let (receipt, _) = try await peer.run(task(spec(text), attempt: 1, engine: answer.engines[0]))
+            let (receipt, _, _) = try await peer.run(task(spec(text), attempt: 1, engine: answer.engines[0]))
             #expect(receipt.counters.inputRecords == 3)
             let command = spec(text, map: .command("cat"))
             let refused = await failure(peer, task(command, attempt: 2, engine: answer.engines[0]))
@@ -138,7 +138,7 @@ struct RefusalTests {
         let service = JobService(
             store: harness.store,
             configuration: harness.configuration(),
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             policy: gate
         )
         let error = await #expect(throws: JobServiceError.self) {
@@ -157,7 +157,7 @@ struct RefusalTests {
         let here = await network.makeHost(1)
         let there = await network.makeHost(2)
         let refusing = StubWorker { _, _, _ in
-            .failure(.failure(CallFailure(.notAllowed, message: "strangers may run no jobs here")))
+            .failure(.failure(CallFailure(.notAllowed, message: "strangers\u{1b}may run\nno jobs here")))
         }
         let calls = MapReduceService(host: there, store: MemoryBlockStore(), worker: refusing)
         await calls.start()
@@ -165,7 +165,7 @@ struct RefusalTests {
         let service = JobService(
             store: harness.store,
             configuration: harness.configuration(),
-            engines: BuiltInEngines(),
+            engines: StandardEngines(),
             exchange: exchange
         )
         let status = try await harness.withRunning(service) { service in

@@ -29,8 +29,8 @@ final class StubWorker: WorkerDelegate {
         _ task: RemoteTask,
         from master: PeerID,
         progress: @escaping @Sendable (UInt64) -> Void
-    ) async -> Result<[UInt8], CallError> {
-        await body(task, master, progress)
+    ) async -> Result<TaskAnswer, CallError> {
+        await body(task, master, progress).map { TaskAnswer(receipt: $0) }
     }
 
     func cancel(attempt: UInt64, from master: PeerID) -> Bool {

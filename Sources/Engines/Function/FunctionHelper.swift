@@ -1,0 +1,141 @@
+import FunctionProtocol
+import MRProtocol
+
+/// One helper process with a function that is ready, kept for attempt after attempt.
+///
+/// Used by one thread at a time: whoever has borrowed it.
+final class FunctionHelper {
+    let function: LoadedFunction
+    private let process: FunctionProcess
+    private let cancellation: Cancellation
+    /// The working folder of commands; removed with the helper.
+    private let folder: WorkingFolder?
+    let readiness: Readiness
+
+    /// What the process asks whether to go on; set anew by each attempt.
+    private final class Cancellation {
+        var isCancelled: () -> Bool = { false }
+    }
+
+    /// Starts a process and lets it load the function.
+    ///
+    /// - Throws: `TaskFault.userFunction` when the function or the process is not fit.
+    init(
+        _ function: LoadedFunction,
+        roles: FunctionRoles,
+        settings: FunctionSettings,
+        folder: WorkingFolder?,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
+    ) throws(TaskFault) {
+        self.function = function
+        self.folder = folder
+        let cancellation = Cancellation()
+        self.cancellation = cancellation
+        let preparation = Preparation(
+            engine: function.engine,
+            roles: roles,
+            name: function.label,
+            program: function.program,
+            arguments: settings.arguments.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
+            skipLimit: UInt64(clamping: settings.skipBad),
+            limits: settings.limits,
+            folder: folder?.path ?? ""
+        )
+        do throws(FunctionFault) {
+            process = try FunctionProcess(function.engine) { cancellation.isCancelled() }
+        } catch {
+            throw .userFunction(FunctionFailure(error, of: function, role: nil))
+        }
+        do throws(FunctionProcess.Fault) {
+            readiness = try process.prepare(preparation, onAnswer: onAnswer)
+        } catch {
+            throw FunctionHelper.fault(error, function, role: nil, isUsable: true)
+        }
+    }
+
+    var isUsable: Bool { process.isUsable }
+
+    /// Begins an attempt, which `isCancelled` may end.
+    func begin(_ start: TaskStart, isCancelled: @escaping () -> Bool) throws(TaskFault) {
+        cancellation.isCancelled = isCancelled
+        folder?.empty()
+        do throws(FunctionProcess.Fault) { try process.begin(start) } catch { throw fault(error, start.role) }
+    }
+
+    /// Gives the attempt a frame of input.
+    func send(
+        _ kind: Frame.Kind,
+        head: [UInt8] = [],
+        bytes: UnsafeRawBufferPointer,
+        role: FunctionRole,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void
+    ) throws(TaskFault) {
+        do throws(FunctionProcess.Fault) {
+            try process.send(kind, head: head, bytes: bytes, onAnswer: onAnswer)
+        } catch {
+            throw fault(error, role)
+        }
+    }
+
+    /// Ends the attempt's input and takes the rest of its output.
+    func end(role: FunctionRole, onAnswer: (FunctionAnswer) throws(TaskFault) -> Void) throws(TaskFault) {
+        do throws(FunctionProcess.Fault) {
+            try process.end(onAnswer: onAnswer)
+        } catch {
+            throw fault(error, role)
+        }
+        cancellation.isCancelled = { false }
+    }
+
+    func close() { process.close() }
+
+    private func fault(_ fault: FunctionProcess.Fault, _ role: FunctionRole) -> TaskFault {
+        FunctionHelper.fault(fault, function, role: role, isUsable: process.isUsable)
+    }
+
+    private static func fault(
+        _ fault: FunctionProcess.Fault,
+        _ function: LoadedFunction,
+        role: FunctionRole?,
+        isUsable: Bool
+    ) -> TaskFault {
+        switch fault {
+        case .task(let fault): return fault
+        case .function(let fault):
+            var failure = FunctionFailure(fault, of: function, role: role)
+            // A function that throws leaves its process alive.
+            if failure.kind == .threw, !isUsable { failure.kind = .crashed }
+            return .userFunction(failure)
+        }
+    }
+}
+
+extension FunctionFailure {
+    init(_ fault: FunctionFault, of function: LoadedFunction, role: FunctionRole?) {
+        let kind: Kind =
+            switch fault.code {
+            case .invalid: .invalid
+            case .threw: .threw
+            case .limit: .limit
+            case .protocolViolation: .crashed
+            case .sandbox: .sandbox
+            }
+        self.init(
+            kind,
+            function: function.label,
+            role: role?.label ?? "",
+            message: FunctionFailure.cut(fault.message),
+            line: fault.line,
+            column: fault.column,
+            stack: FunctionFailure.cut(fault.stack),
+            input: FunctionFailure.cut(fault.input),
+            offset: fault.offset,
+            excerpt: fault.excerpt
+        )
+    }
+
+    private static func cut(_ text: String) -> String {
+        text.utf8.count <= maxTextByteCount
+            ? text : String(decoding: text.utf8.prefix(maxTextByteCount), as: UTF8.self)
+    }
+}

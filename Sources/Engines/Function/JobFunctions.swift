@@ -1,0 +1,149 @@
+package import FunctionProtocol
+package import MRProtocol
+import Multiformats
+import Synchronization
+
+/// The user functions of one job on this node, and the helper processes that run them.
+///
+/// A helper serves this job only, one attempt at a time, and is kept warm between them. There are as many as attempts
+/// want at once: one for each slot and function, and one more where a combine runs in the middle of its own file's map.
+package final class JobFunctions: Sendable {
+    /// Helpers that nobody is using; handed over whole, never shared.
+    private struct Idle: @unchecked Sendable {
+        var helpers: [FunctionReference: [FunctionHelper]] = [:]
+        var isClosed = false
+    }
+
+    package let spec: JobSpec
+    package let settings: FunctionSettings
+    private let functions: [FunctionReference: LoadedFunction]
+    /// Where working folders are made; `nil`: there are no commands.
+    private let workFolder: String?
+    private let filesFolder: String?
+    private let idle = Mutex(Idle())
+    /// What the functions said when they were loaded.
+    private let readinesses = Mutex<[FunctionReference: Readiness]>([:])
+
+    /// The version of how functions are run; part of the keys of remembered outputs.
+    package static let version = 1
+
+    /// Functions that were loaded and checked.
+    ///
+    /// - Parameters:
+    ///   - spec: the job.
+    ///   - functions: all of its user functions.
+    ///   - settings: limits and arguments.
+    ///   - workFolder: under it each command gets a folder of its own.
+    ///   - filesFolder: holds the job's files by their names; removed with the functions.
+    package init(
+        _ spec: JobSpec,
+        functions: [LoadedFunction],
+        settings: FunctionSettings,
+        workFolder: String? = nil,
+        filesFolder: String? = nil
+    ) {
+        self.spec = spec
+        self.settings = settings
+        self.workFolder = workFolder
+        self.filesFolder = filesFolder
+        self.functions = Dictionary(functions.map { ($0.reference, $0) }) { first, _ in first }
+    }
+
+    deinit { close() }
+
+    /// The map's output depends on the names of files and the offsets of records; `nil`: the map is no user function.
+    package var usesPosition: Bool? {
+        functions[spec.map].map { map in
+            map.engine == .command || readinesses.withLock { $0[spec.map]?.usesPosition } ?? true
+        }
+    }
+
+    /// Ends all helpers as soon as nobody uses them; attempts that come later fail.
+    package func close() {
+        let helpers = idle.withLock { idle in
+            idle.isClosed = true
+            defer { idle.helpers = [:] }
+            return idle
+        }.helpers
+        for helper in helpers.values.joined() { helper.close() }
+        if let filesFolder { WorkingFolder.remove(filesFolder) }
+    }
+
+    /// Loads every function in a process of its own, which tells whether it is fit for the job.
+    ///
+    /// Blocks its thread. The processes are kept for the attempts.
+    ///
+    /// - Throws: `TaskFault.userFunction` with the function's own fault.
+    package func check() throws(TaskFault) {
+        for function in spec.userFunctions {
+            let helper = try borrow(function)
+            let readiness = helper.readiness
+            readinesses.withLock { $0[function] = readiness }
+            giveBack(helper)
+        }
+    }
+
+    /// What a function outside of any job can do.
+    ///
+    /// Blocks its thread.
+    package static func readiness(of function: LoadedFunction) throws(TaskFault) -> Readiness {
+        let settings = FunctionSettings(limits: FunctionLimits(), skipBad: 0, arguments: [:])
+        return try FunctionHelper(function, roles: [], settings: settings, folder: nil).readiness
+    }
+
+    /// One of the job's functions.
+    func function(_ reference: FunctionReference) throws(TaskFault) -> LoadedFunction {
+        guard let function = functions[reference] else {
+            throw .argument(name: "function", reason: "\(reference.label) was not loaded")
+        }
+        return function
+    }
+
+    /// A helper for `function` that is idle, or a new one.
+    func borrow(
+        _ function: FunctionReference,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
+    ) throws(TaskFault) -> FunctionHelper {
+        let isClosed = idle.withLock(\.isClosed)
+        if isClosed { throw .cancelled }
+        if let helper = takeIdle(function) { return helper }
+        let loaded = try self.function(function)
+        var folder: WorkingFolder?
+        if loaded.engine == .command, let workFolder {
+            folder = try WorkingFolder(
+                under: workFolder,
+                files: spec.files.map(\.name),
+                from: filesFolder
+            )
+        }
+        return try FunctionHelper(
+            loaded,
+            roles: spec.roles(of: function),
+            settings: settings,
+            folder: folder,
+            onAnswer: onAnswer
+        )
+    }
+
+    /// Takes back a helper between two attempts, or one that a fault has ended.
+    func giveBack(_ helper: FunctionHelper) {
+        guard helper.isUsable else { return }
+        let kept = Handover(helper: helper)
+        let isClosed = idle.withLock { idle in
+            if !idle.isClosed {
+                idle.helpers[kept.helper.function.reference, default: []].append(kept.helper)
+            }
+            return idle.isClosed
+        }
+        if isClosed { helper.close() }
+    }
+
+    private func takeIdle(_ function: FunctionReference) -> FunctionHelper? {
+        idle.withLock { idle in Handover(helper: idle.helpers[function]?.popLast()) }.helper
+    }
+
+    /// A helper on its way from one owner to the next.
+    private struct Handover<Helper>: @unchecked Sendable {
+        var helper: Helper
+    }
+}

@@ -1,0 +1,302 @@
+package import BlockStore
+import Engines
+import FunctionProtocol
+import Glibc
+import MRProtocol
+import Multiformats
+import Synchronization
+
+/// Loads user functions from the store or from peers, checks them, and makes them ready for jobs.
+///
+/// What blocks runs on threads of its own.
+package final class FunctionLibrary: Sendable {
+    private let store: any BlockStore
+    private let exchange: Exchange?
+    /// Where working folders of commands are made.
+    private let workFolder: String?
+    private let gate: PolicyGate
+    private let threads = WorkerThreads()
+    private let descriptions = Mutex<[CID: FunctionDescription]>([:])
+
+    /// Functions of which it is remembered what they can do.
+    static let maxDescriptionCount = 256
+    /// Bytes of all files that a job ships with its commands.
+    static let maxFilesByteCount: UInt64 = 1 << 30
+
+    /// A library over a node's blocks.
+    ///
+    /// - Parameters:
+    ///   - store: the blocks here.
+    ///   - exchange: fetches what is not here; `nil`: the node is alone.
+    ///   - workFolder: a folder for commands, made when it is needed; `nil`: there are no commands.
+    ///   - gate: says who may use which engine.
+    package init(
+        store: any BlockStore,
+        exchange: Exchange? = nil,
+        workFolder: String?,
+        gate: PolicyGate
+    ) {
+        self.store = store
+        self.exchange = exchange
+        self.workFolder = workFolder
+        self.gate = gate
+    }
+
+    /// Loads the functions and files of a job and checks the functions.
+    ///
+    /// - Parameters:
+    ///   - spec: the job, with limits that its submitter may have.
+    ///   - peer: the job's master, which is likely to have the files; `nil`: this node.
+    /// - Returns: `nil` when all functions are built in.
+    /// - Throws: `TaskFault`; `PolicyRefusal` when `peer` may not use an engine here.
+    func load(_ spec: JobSpec, from peer: PeerID?) async throws -> JobFunctions? {
+        guard !spec.userFunctions.isEmpty else { return nil }
+        let loader = FunctionLoader(store: reading(from: peer), workFolder: workFolder)
+        let gate = gate
+        let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
+        // Known before a byte of the function is fetched.
+        if isSandboxed { try gate.admitConfined(from: peer, await sandboxState()) }
+        return try await threads.run {
+            let functions = try loader.load(spec)
+            for function in functions { try gate.admit(PolicyEngine(function.engine), from: peer) }
+            let ready = try loader.prepare(spec, functions)
+            try ready.check()
+            return ready
+        }
+    }
+
+    /// Loads one function and says what it can do.
+    ///
+    /// - Throws: `TaskFault`.
+    func describe(_ source: FunctionSource) async throws -> FunctionDescription {
+        if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
+        let loader = FunctionLoader(store: reading(from: nil), workFolder: workFolder)
+        let description = try await threads.run { try loader.describe(source) }
+        if case .file(let cid) = source {
+            descriptions.withLock { known in
+                if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
+                known[cid] = description
+            }
+        }
+        return description
+    }
+
+    /// How well this machine confines functions, tried once.
+    func sandboxState() async -> SandboxState {
+        guard gate.sandbox == .unknown else { return gate.sandbox }
+        // No thread to try it on: each function meets the sandbox anyway.
+        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return .unknown }
+        gate.sandbox = state
+        return state
+    }
+
+    private func reading(from peer: PeerID?) -> any BlockStore {
+        guard let exchange else { return store }
+        let holders = peer.map { [$0] } ?? []
+        let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in holders })
+        return FetchingStore(store, exchange: exchange, options: options)
+    }
+}
+
+extension PolicyEngine {
+    init(_ kind: EngineKind) {
+        self =
+            switch kind {
+            case .javaScript, .probe: .javascript
+            case .webAssembly: .webassembly
+            case .command: .command
+            }
+    }
+}
+
+/// Reads functions and files out of a store; blocks its thread.
+private struct FunctionLoader: Sendable {
+    let store: any BlockStore
+    let workFolder: String?
+
+    func load(_ spec: JobSpec) throws(TaskFault) -> [LoadedFunction] {
+        var functions: [LoadedFunction] = []
+        for reference in spec.userFunctions { functions.append(try load(reference)) }
+        return functions
+    }
+
+    /// Puts the job's files into a folder if there are commands to read them.
+    func prepare(_ spec: JobSpec, _ functions: [LoadedFunction]) throws(TaskFault) -> JobFunctions {
+        let hasCommand = functions.contains { $0.engine == .command }
+        var filesFolder: String?
+        if hasCommand {
+            guard let workFolder else {
+                throw .argument(name: "command", reason: "this node has no folder for commands")
+            }
+            try makeFolder(workFolder)
+            filesFolder = try FileFolder(under: workFolder).fill(spec.files, from: store)
+        }
+        return JobFunctions(
+            spec,
+            functions: functions,
+            settings: FunctionSettings(spec),
+            workFolder: hasCommand ? workFolder : nil,
+            filesFolder: filesFolder
+        )
+    }
+
+    func describe(_ source: FunctionSource) throws(TaskFault) -> FunctionDescription {
+        let function: LoadedFunction
+        switch source {
+        case .file(let cid): function = try load(.file(cid))
+        case .bytes(let bytes):
+            guard bytes.count <= LoadedFunction.maxByteCount(ofFileBeginning: bytes) else {
+                throw tooLarge("the function", bytes)
+            }
+            function = LoadedFunction(file: .file(CID.of(bytes, codec: .raw)), bytes: bytes)
+        case .command:
+            return FunctionDescription(
+                engine: .command,
+                roles: [.map, .combine, .reduce],
+                usesPosition: true
+            )
+        }
+        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function))
+    }
+
+    private func load(_ reference: FunctionReference) throws(TaskFault) -> LoadedFunction {
+        switch reference {
+        case .builtIn(let name): throw .argument(name: "function", reason: "`\(name)` is built in")
+        case .command(let line): return LoadedFunction(command: line)
+        case .file(let cid): return LoadedFunction(file: reference, bytes: try read(cid))
+        }
+    }
+
+    private func read(_ cid: CID) throws(TaskFault) -> [UInt8] {
+        do throws(BlockStoreError) {
+            let reader = try FileReader(cid, in: store)
+            let front = try bytes(reader, count: min(reader.byteCount, 4))
+            let limit = LoadedFunction.maxByteCount(ofFileBeginning: front)
+            guard reader.byteCount <= UInt64(limit) else {
+                throw BlockStoreError(
+                    .unsupported,
+                    "it has \(reader.byteCount) bytes; a function has at most \(limit)"
+                )
+            }
+            return try bytes(reader, count: reader.byteCount)
+        } catch {
+            switch error.code {
+            case .notFound, .corrupt, .io, .busy:
+                throw .blockUnavailable(
+                    error.cid ?? cid,
+                    file: "the function \(cid)",
+                    offset: 0,
+                    reason: error.message
+                )
+            default:
+                throw .userFunction(
+                    FunctionFailure(.invalid, function: cid.description, role: "", message: error.message)
+                )
+            }
+        }
+    }
+
+    private func bytes(_ reader: FileReader, count: UInt64) throws(BlockStoreError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: Int(count))
+        let filled = bytes.withUnsafeMutableBytes { buffer -> Result<Int, BlockStoreError> in
+            do throws(BlockStoreError) {
+                return .success(try reader.read(at: 0, into: buffer))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return Array(bytes.prefix(try filled.get()))
+    }
+
+    private func tooLarge(_ name: String, _ bytes: [UInt8]) -> TaskFault {
+        .userFunction(
+            FunctionFailure(
+                .invalid,
+                function: name,
+                role: "",
+                message: "it has \(bytes.count) bytes; a function has at most "
+                    + "\(LoadedFunction.maxByteCount(ofFileBeginning: bytes))"
+            )
+        )
+    }
+
+    private func makeFolder(_ path: String) throws(TaskFault) {
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw .store("the folder \(path) cannot be made: \(String(cString: strerror(errno)))")
+        }
+    }
+}
+
+/// A folder with the files of one job.
+private struct FileFolder {
+    private let path: String
+
+    init(under parent: String) throws(TaskFault) {
+        var template = Array((parent + "/files-XXXXXX").utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw .store("no folder can be made in \(parent): \(String(cString: strerror(errno)))")
+        }
+        path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Writes the files; removes the folder when that fails.
+    func fill(_ files: [JobFile], from store: any BlockStore) throws(TaskFault) -> String {
+        do throws(TaskFault) {
+            var room = FunctionLibrary.maxFilesByteCount
+            for file in files { try write(file, from: store, &room) }
+        } catch {
+            WorkingFolder.remove(path)
+            throw error
+        }
+        return path
+    }
+
+    private func write(_ file: JobFile, from store: any BlockStore, _ room: inout UInt64) throws(TaskFault) {
+        // Checked when the specification was read, and again where it matters.
+        guard JobFile.isSafe(file.name) else {
+            throw .argument(name: "file", reason: "\(file.name) is no safe name")
+        }
+        let descriptor = open(
+            "\(path)/\(file.name)",
+            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+            0o500
+        )
+        guard descriptor >= 0 else { throw failure(file) }
+        defer { close(descriptor) }
+        do {
+            let reader = try FileReader(file.root, in: store)
+            guard reader.byteCount <= room else {
+                throw BlockStoreError(
+                    .unsupported,
+                    "the files of a job have at most \(FunctionLibrary.maxFilesByteCount) bytes together"
+                )
+            }
+            room -= reader.byteCount
+            try reader.forEachPiece { piece in
+                var rest = piece
+                while !rest.isEmpty {
+                    let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
+                    guard count > 0 else {
+                        throw BlockStoreError(
+                            .io,
+                            "\(path)/\(file.name): \(String(cString: strerror(errno)))"
+                        )
+                    }
+                    rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                }
+            }
+        } catch {
+            let known = error as? BlockStoreError
+            throw .blockUnavailable(
+                known?.cid ?? file.root,
+                file: file.name,
+                offset: 0,
+                reason: known?.message ?? "\(error)"
+            )
+        }
+    }
+
+    private func failure(_ file: JobFile) -> TaskFault {
+        .store("\(file.name) cannot be written to \(path): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,44 @@
+internal import Engines
+internal import MRProtocol
+internal import Multiformats
+
+// MARK: - Functions
+
+extension LocalNode {
+    /// As `NodeService` says.
+    public func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
+        try await jobService().library.describe(source, name: name)
+    }
+}
+
+extension FunctionLibrary {
+    /// As `NodeService.checkFunction` says.
+    func describe(_ source: FunctionSource, name: String) async throws(NodeError) -> FunctionDescription {
+        var names: [CID: String] = [:]
+        if let cid = source.cid, !name.isEmpty { names[cid] = name }
+        do {
+            return try await describe(source)
+        } catch let fault as TaskFault {
+            let code: NodeError.Code =
+                switch fault {
+                case .userFunction(let failure): failure.kind == .sandbox ? .notAllowed : .invalidFunction
+                case .blockUnavailable: .notFound
+                default: .internal
+                }
+            throw NodeError(code, fault.report(naming: names))
+        } catch {
+            throw NodeError.wrap(error)
+        }
+    }
+}
+
+extension FunctionSource {
+    /// What faults call the function.
+    fileprivate var cid: CID? {
+        switch self {
+        case .file(let cid): cid
+        case .bytes(let bytes): CID.of(bytes, codec: .raw)
+        case .command: nil
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import FunctionProtocol
+
+/// Runs functions written in JavaScript; what they find there is told in docs/functions.md.
+final class JavaScriptRunner: Runner {
+    /// Longest file, in bytes.
+    static let maxProgramByteCount = 16 << 20
+
+    private let program: ScriptProgram
+    let readiness: Readiness
+
+    /// Starts the virtual machine, and compiles what is the same for all functions.
+    static func warmUp() {
+        let preparation = Preparation(
+            engine: .javaScript,
+            roles: .map,
+            name: "",
+            program: Array("function map(_) {}".utf8)
+        )
+        guard let program = try? ScriptProgram(preparation) else { return }
+        _ = try? ScriptAttempt(program, nil, nil)
+    }
+
+    init(_ preparation: Preparation) throws(FunctionFault) {
+        let byteCount = preparation.program.count
+        guard byteCount <= JavaScriptRunner.maxProgramByteCount else {
+            throw FunctionFault(
+                .invalid,
+                "the file has \(byteCount) bytes; the limit is \(JavaScriptRunner.maxProgramByteCount) bytes"
+            )
+        }
+        program = try ScriptProgram(preparation)
+        let abilities = try ScriptAttempt(program, nil, nil).abilities
+        try JavaScriptRunner.check(abilities.roles, for: preparation.roles)
+        readiness = Readiness(roles: abilities.roles, usesPosition: abilities.usesPosition)
+    }
+
+    func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault) {
+        try ScriptAttempt(program, start, channel).run(start.role)
+    }
+
+    private static func check(_ roles: FunctionRoles, for wanted: FunctionRoles) throws(FunctionFault) {
+        if roles.isEmpty {
+            throw FunctionFault(
+                .invalid,
+                "the file has no function map, combine or reduce; write `export function map(key, value, emit) { … }`"
+            )
+        }
+        let names: [(FunctionRoles, String, String)] = [
+            (.map, "map", "key, value, emit"), (.combine, "combine", "key, values, emit"),
+            (.reduce, "reduce", "key, values, emit"),
+        ]
+        for (role, name, parameters) in names where wanted.contains(role) && !roles.contains(role) {
+            throw FunctionFault(
+                .invalid,
+                "the file has no function \(name); write `export function \(name)(\(parameters)) { … }`"
+            )
+        }
+    }
+}

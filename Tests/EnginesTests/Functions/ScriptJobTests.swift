@@ -1,0 +1,56 @@
+import Engines
+import FunctionProtocol
+import MRProtocol
+import PeerTestKit
+import Testing
+
+@Suite("Jobs of JavaScript functions", .enabled(if: Available.javaScript))
+struct ScriptJobTests {
+    private static let input = [(name: "log", bytes: Array("1\nx\n3\n".utf8))]
+
+    private static let numbers = Function.script(
+        """
+        export function map(key, line, emit) {
+            const number = Number(line)
+            if (Number.isNaN(number)) {
+                throw new TypeError("no number: " + line)
+            }
+            counter("numbers", "seen")
+            emit("sum", number)
+        }
+        """
+    )
+
+    @Test("An exception tells function, line, record and offset")
+    func exception() throws {
+        let job = FunctionJob(map: ScriptJobTests.numbers, reduce: .builtIn("sum"))
+        let failure = try #require(job.failure(ScriptJobTests.input))
+        #expect(failure.kind == .threw)
+        #expect(failure.line == 4)
+        #expect(failure.message.contains("no number: x"))
+        #expect(failure.input == "log")
+        #expect(failure.offset == 2)
+        #expect(failure.excerpt.starts(with: Array("x".utf8)))
+    }
+
+    @Test("Bad records are skipped as far as allowed, counted and named")
+    func skipBad() throws {
+        var job = FunctionJob(map: ScriptJobTests.numbers, reduce: .builtIn("sum"))
+        job.job.spec.skipBad = 1
+        let outcome = try job.run(ScriptJobTests.input)
+        #expect(outcome.merged == Array("sum\t4\n".utf8))
+        #expect(outcome.counters.badRecords == 1)
+        #expect(outcome.counters.user["numbers\tseen"] == 2)
+        #expect(job.report.content.skipped.map(\.offset) == [2])
+    }
+
+    @Test("Random numbers are the same in every attempt at a task")
+    func random() throws {
+        let script = Function.script(
+            "export function map(key, line, emit) { emit(line, Math.random()) }"
+        )
+        let job = FunctionJob(map: script, reduce: .builtIn("identity"))
+        let first = try job.run(ScriptJobTests.input).merged
+        #expect(try job.run(ScriptJobTests.input).merged == first)
+    }
+}
