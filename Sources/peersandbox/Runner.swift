@@ -41,7 +41,7 @@ extension EngineKind {
     var runner: (any Runner.Type)? {
         switch self {
         case .javaScript: JavaScriptRunner.self
-        case .webAssembly: nil
+        case .webAssembly: WebAssemblyRunner.self
         case .command: CommandRunner.self
         case .probe: ProbeRunner.self
         }

@@ -1,3 +1,4 @@
+import CLinux
 import Engines
 import FunctionProtocol
 import Glibc
@@ -150,6 +151,67 @@ struct CommandTests {
         let failure = fault { try helper.map(["x\n"]) }
         #expect(failure?.code == .limit)
         #expect(held.isLetGo)
+    }
+}
+
+@Suite("Confinement of commands")
+struct CommandConfinementTests {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func lines(_ command: String, unlessMissing part: String? = nil) throws -> [String]? {
+        let helper = try Helper(.command, command, folder: folder.path)
+        if let part, helper.readiness.missing.contains(part) { return nil }
+        try helper.map([])
+        return helper.pairs
+    }
+
+    @Test("A command has its three descriptors, no capabilities, and gains none by exec")
+    func rights() throws {
+        #expect(try lines("ls /proc/self/fd") == ["0", "1", "2", "3"])
+        let status = try lines("grep -E 'CapEff|CapPrm|NoNewPrivs' /proc/self/status")
+        #expect(status == ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"])
+    }
+
+    @Test("A command has no network")
+    func network() throws {
+        let interfaces = try lines(
+            "sed 1,2d /proc/net/dev | cut -d: -f1 | tr -d ' '",
+            unlessMissing: "network namespace"
+        )
+        #expect(interfaces == nil || interfaces == ["lo"])
+    }
+
+    @Test("A command sees only what it has started, and the process that runs it")
+    func processes() throws {
+        let processes = try lines("echo /proc/[0-9]* | wc -w", unlessMissing: "own /proc")
+        #expect(
+            processes == nil || processes.flatMap { $0.first.flatMap { Int($0) } }.map { $0 <= 4 } == true
+        )
+    }
+
+    @Test(
+        "A command writes in its folder and nowhere else",
+        .enabled(if: landlock_version() > 0, "needs Landlock")
+    )
+    func files() throws {
+        #expect(try lines("echo x >here && cat here") == ["x"])
+        let built: String = try #require(BuiltHelper.path)
+        #expect(try lines("(echo x >>'\(built)') 2>/dev/null || echo refused") == ["refused"])
+        #expect(try lines("(echo x >/proc/1/oom_score_adj) 2>/dev/null || echo refused") == ["refused"])
+    }
+
+    @Test("Commands of an ordinary user run as that user", .enabled(if: geteuid() == 0, "needs root"))
+    func ordinaryUser() throws {
+        guard access("/usr/bin/setpriv", X_OK) == 0 else { return }
+        let built: String = try #require(BuiltHelper.path)
+        let script = try folder.script(
+            "#!/bin/sh\nexec /usr/bin/setpriv --reuid=61234 --regid=61234 --clear-groups '\(built)' \"$@\"\n"
+        )
+        let helper = try Helper(.command, "id -u; cat", folder: folder.path, executable: script)
+        try helper.map(["x\n"])
+        #expect(helper.pairs == ["61234", "x"])
     }
 }
 

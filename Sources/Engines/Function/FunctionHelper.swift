@@ -5,6 +5,9 @@ import MRProtocol
 ///
 /// Used by one thread at a time: whoever has borrowed it.
 final class FunctionHelper {
+    /// Longest time that a function may take to load, on a machine that is busy too.
+    static let loadTimeLimit = Duration.seconds(15)
+
     let function: LoadedFunction
     private let process: FunctionProcess
     private let cancellation: Cancellation
@@ -46,11 +49,28 @@ final class FunctionHelper {
         } catch {
             throw .userFunction(FunctionFailure(error, of: function, role: nil))
         }
+        let end = ContinuousClock.now + FunctionHelper.loadTimeLimit
+        cancellation.isCancelled = { ContinuousClock.now > end }
         do throws(FunctionProcess.Fault) {
             readiness = try process.prepare(preparation, onAnswer: onAnswer)
+            cancellation.isCancelled = { false }
         } catch {
+            if error == .task(.cancelled) { throw FunctionHelper.slowLoad(of: function) }
             throw FunctionHelper.fault(error, function, role: nil, isUsable: true)
         }
+    }
+
+    private static func slowLoad(of function: LoadedFunction) -> TaskFault {
+        let seconds = loadTimeLimit.components.seconds
+        return .userFunction(
+            FunctionFailure(
+                .limit,
+                function: function.label,
+                role: "",
+                message:
+                    "it was not loaded within \(seconds) s: what stands outside of its functions takes too long"
+            )
+        )
     }
 
     var isUsable: Bool { process.isUsable }

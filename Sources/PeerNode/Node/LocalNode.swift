@@ -1,4 +1,5 @@
 internal import BlockStore
+internal import Engines
 internal import Glibc
 internal import Multiformats
 internal import Synchronization
@@ -61,7 +62,11 @@ public final class LocalNode: NodeService {
         self.options = options
         let gate = PolicyGate(home: home, inPrivateNetwork: options.network?.swarmKey != nil)
         // A daemon does not start with a policy that it cannot follow; a command reads it when it matters.
-        if options.isDaemon { _ = try gate.policy() }
+        if options.isDaemon {
+            _ = try gate.policy()
+            // What a process that died left behind; this one has the home for itself.
+            WorkingFolder.remove(home.workFolder)
+        }
         self.gate = gate
         threads = WorkerThreads()
         startedAt = LocalNode.now()

@@ -51,7 +51,7 @@ final class CommandRunner: Runner {
 
 extension CommandRunner {
     /// Folders beside its own in which a command may write.
-    private static let writableFolders = ["/dev", "/proc", "/tmp", "/var/tmp"]
+    private static let writableFolders = ["/dev", "/tmp", "/var/tmp"]
     /// Descriptors of one process.
     private static let maxDescriptorCount: UInt = 1024
 

@@ -44,9 +44,13 @@ struct InputLines {
                 previous = byte
             }
         case .words:
-            lines = Array(
-                chunk.bytes.split(whereSeparator: InputLines.isSpace).joined(separator: [UInt8(ascii: "\n")])
-            )
+            lines.reserveCapacity(chunk.bytes.count + 1)
+            var isInWord = false
+            for byte in chunk.bytes {
+                let isSpace = InputLines.isSpace(byte)
+                if !isSpace { lines.append(byte) } else if isInWord { lines.append(UInt8(ascii: "\n")) }
+                isInWord = !isSpace
+            }
         }
         if let last = lines.last, last != UInt8(ascii: "\n") { lines.append(UInt8(ascii: "\n")) }
     }

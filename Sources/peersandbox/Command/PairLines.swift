@@ -8,17 +8,16 @@ struct PairLines {
 
     /// The front of a line whose end has not come.
     private var partial: [UInt8] = []
-    private var packed: [UInt8] = []
+    private let batch = PairBatch()
 
     /// Takes what was read; pairs of whole lines go to the channel.
     mutating func take(_ bytes: UnsafeRawBufferPointer, _ channel: Channel) throws(FunctionFault) {
         var rest = bytes
-        packed.removeAll(keepingCapacity: true)
         while let end = rest.firstIndex(ofByte: UInt8(ascii: "\n")) {
             let line = UnsafeRawBufferPointer(rebasing: rest[..<end])
             rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...])
             if partial.isEmpty {
-                append(line)
+                batch.append(line: line)
             } else {
                 partial += line
                 appendPartial()
@@ -28,33 +27,29 @@ struct PairLines {
         guard partial.count <= PairLines.maxLineByteCount else {
             throw .passed(limitOn: "a line of output", UInt64(PairLines.maxLineByteCount), .bytes)
         }
-        try channel.emit(packed)
+        try emit(channel)
     }
 
     /// A last line may lack its newline.
     mutating func finish(_ channel: Channel) throws(FunctionFault) {
         guard !partial.isEmpty else { return }
-        packed.removeAll(keepingCapacity: true)
         appendPartial()
-        try channel.emit(packed)
+        try emit(channel)
     }
 
     private mutating func appendPartial() {
-        let line = partial
-        partial = []
-        line.withUnsafeBytes { append($0) }
+        partial.withUnsafeBytes { batch.append(line: $0) }
+        partial.removeAll()
     }
 
-    private mutating func append(_ line: UnsafeRawBufferPointer) {
-        guard let tab = line.firstIndex(ofByte: UInt8(ascii: "\t")) else {
-            return PackedPairs.append(key: line, value: nil as UnsafeRawBufferPointer?, to: &packed)
-        }
-        PackedPairs.append(key: line[..<tab], value: line[(tab + 1)...], to: &packed)
+    private func emit(_ channel: Channel) throws(FunctionFault) {
+        try channel.emit(batch.bytes)
+        batch.removeAll()
     }
 }
 
 extension UnsafeRawBufferPointer {
-    func firstIndex(ofByte byte: UInt8) -> Int? {
+    fileprivate func firstIndex(ofByte byte: UInt8) -> Int? {
         guard let baseAddress, let found = memchr(baseAddress, Int32(byte), count) else { return nil }
         return UnsafeRawPointer(found) - baseAddress
     }

@@ -28,7 +28,7 @@ struct PairPiece {
     /// - Returns: `false` when it has an escape that does not exist.
     mutating func append(escaped line: UnsafeRawBufferPointer) -> Bool {
         let tab = line.firstIndex(of: 0x09)
-        guard appendUnescaped(UnsafeRawBufferPointer(rebasing: line[..<(tab ?? line.count)])) else {
+        guard EscapedLine.append(line[..<(tab ?? line.count)], to: &bytes) else {
             return false
         }
         bounds.append(Int32(bytes.count))
@@ -36,7 +36,7 @@ struct PairPiece {
             bounds.append(PairPiece.none)
             return true
         }
-        guard appendUnescaped(UnsafeRawBufferPointer(rebasing: line[(tab + 1)...])) else { return false }
+        guard EscapedLine.append(line[(tab + 1)...], to: &bytes) else { return false }
         bounds.append(Int32(bytes.count))
         return true
     }
@@ -45,26 +45,5 @@ struct PairPiece {
         guard let field else { return PairPiece.none }
         bytes.append(contentsOf: field)
         return Int32(bytes.count)
-    }
-
-    /// `\\` is a backslash, `\t` a tab, `\n` a newline.
-    private mutating func appendUnescaped(_ field: UnsafeRawBufferPointer) -> Bool {
-        var isEscape = false
-        for byte in field {
-            if isEscape {
-                switch byte {
-                case 0x5c: bytes.append(0x5c)
-                case 0x74: bytes.append(0x09)
-                case 0x6e: bytes.append(0x0a)
-                default: return false
-                }
-                isEscape = false
-            } else if byte == 0x5c {
-                isEscape = true
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return !isEscape
     }
 }

@@ -42,6 +42,13 @@ struct RecordChunkView: ~Copyable {
     let offset: UInt64
     let bytes: UnsafeRawBufferPointer
 
+    init(format: RecordChunk.Format, offset: UInt64, bytes: UnsafeRawBufferPointer) {
+        self.format = format
+        self.offset = offset
+        self.bytes = bytes
+        input = ""
+    }
+
     /// Reads a frame's body, which must outlive this.
     init(_ body: UnsafeRawBufferPointer) throws(FunctionFault) {
         // Format, offset, and the length of the input's name.

@@ -68,7 +68,7 @@ extension ScriptAttempt {
                 function,
                 [
                     natives(), context.string(program.name),
-                    context.array(ScriptAttempt.words(of: seed).lazy.map { self.context.number($0) }),
+                    context.seed(seed),
                     context.array(texts.lazy.map { self.context.string($0) }),
                     context.number(min(program.skipLimit, UInt64(UInt32.max))),
                 ]
@@ -85,15 +85,6 @@ extension ScriptAttempt {
                 "the engine's own part failed: \(context.description(of: error.value))"
             )
         }
-    }
-
-    /// Eight words of 32 bits, on all of which every byte of the seed has an influence.
-    private static func words(of seed: [UInt8]) -> [UInt32] {
-        var words = [UInt32](repeating: 0, count: 8)
-        for (index, byte) in seed.enumerated() {
-            words[index / 4 % 8] = words[index / 4 % 8] &<< 8 | words[index / 4 % 8] &>> 24 ^ UInt32(byte)
-        }
-        return words
     }
 
     private func natives() -> JSValueRef? {
@@ -219,9 +210,7 @@ extension ScriptAttempt {
     }
 
     private func malformedPair(_ index: Int, _ input: String) -> FunctionFault {
-        FunctionFault(
-            .threw,
-            "a `kv` record with an escape that does not exist",
+        .malformedPair(
             input: input,
             offset: records.offsets[index],
             excerpt: records.bytes[records.range(of: index)]

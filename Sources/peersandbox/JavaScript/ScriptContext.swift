@@ -77,6 +77,16 @@ extension ScriptContext {
         return array
     }
 
+    /// What random numbers begin with: eight words of 32 bits, on which every byte of a seed has an influence.
+    func seed(_ bytes: [UInt8]) -> JSObjectRef? {
+        var words = [UInt32](repeating: 0, count: 8)
+        for (index, byte) in bytes.enumerated() {
+            let word = words[index / 4 % 8]
+            words[index / 4 % 8] = (word &<< 8 | word &>> 24) ^ UInt32(byte)
+        }
+        return array(words.map { number($0) })
+    }
+
     /// An object without properties, kept until the context ends.
     func object() -> JSObjectRef? {
         let object = JSObjectMake(reference, nil, nil)

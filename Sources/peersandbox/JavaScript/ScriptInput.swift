@@ -8,7 +8,7 @@ extension ScriptContext {
         _ encoding: TextEncoding,
         bounds: UnsafeMutableBufferPointer<Int32>? = nil
     ) -> JSValueRef? {
-        if encoding == .bytes { return byteArray(bytes) }
+        if encoding == .bytes { return self.bytes(bytes) }
         if bytes.isPlainASCII {
             bytes.append(0)
             defer { bytes.removeLast() }
@@ -34,7 +34,7 @@ extension ScriptContext {
     }
 
     /// A `Uint8Array` of its own.
-    private func byteArray(_ bytes: [UInt8]) -> JSValueRef? {
+    func bytes(_ bytes: [UInt8]) -> JSValueRef? {
         let array = JSObjectMakeTypedArray(reference, kJSTypedArrayTypeUint8Array, bytes.count, nil)
         elements(of: array, as: UInt8.self).withMemoryRebound(to: UInt8.self) { _ = $0.update(from: bytes) }
         return array

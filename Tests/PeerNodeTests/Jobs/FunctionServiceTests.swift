@@ -157,6 +157,37 @@ struct FunctionServiceTests {
     }
 
     @Test(.enabled(if: RunnableFunctions.javaScript))
+    func whatAFunctionCanDoDecidesWhatGoesWithItsMap() async throws {
+        let harness = try JobHarness()
+        let library = FunctionLibrary(
+            store: harness.store,
+            workFolder: nil,
+            gate: PolicyGate(Policy(), inPrivateNetwork: false)
+        )
+        let map = "export function map(key, value, emit) { emit(key) }\n"
+        let reduce = "export function reduce(key, values, emit) {}\n"
+        let combine = "export const combine = reduce\n"
+        let reference = FunctionReference.file(CID.of([1], codec: .raw))
+        for (text, roles, ownReduce, ownCombine) in [
+            (map, [.map], false, false), (map + reduce, [.map, .reduce], true, false),
+            (map + reduce + combine, [.map, .combine, .reduce], true, true),
+        ] as [(String, Set<FunctionDescription.Role>, Bool, Bool)] {
+            let description = try await library.describe(.bytes(Array(text.utf8)))
+            #expect(description.engine == .javaScript)
+            #expect(description.roles == roles)
+            #expect(description.usesPosition)
+            let own = FunctionDefaults(map: reference, description, reduce: nil)
+            #expect(own.reduce == (ownReduce ? reference : .builtIn("identity")))
+            #expect(own.combine == (ownCombine ? reference : nil))
+            let sum = FunctionDefaults(map: reference, description, reduce: .builtIn("sum"))
+            #expect(sum.combine == .builtIn("sum"))
+        }
+        let placeless = try await library.describe(.bytes(Array("function map(_, value, emit) {}".utf8)))
+        #expect(!placeless.usesPosition)
+        await #expect(throws: TaskFault.self) { _ = try await library.describe(.bytes(Array("map(".utf8))) }
+    }
+
+    @Test(.enabled(if: RunnableFunctions.javaScript))
     func badRecordsBeyondTheLimitFailTheJobAndAreNamed() async throws {
         let harness = try JobHarness()
         let script = "function map(key, line, emit) { if (line === 'bad') throw new Error('no'); emit(line) }"

@@ -1,0 +1,150 @@
+/// The part of the WebAssembly engine that is JavaScript: it makes instances, moves bytes into and out of their memory,
+/// which JavaScriptCore's C API does not reach, and catches traps. No JavaScript of a user runs beside it.
+///
+/// `install(native, module bytes)` returns the entries that `WasmInstance` calls.
+enum WasmHost {
+    /// Emitted bytes held at once, about.
+    static let outboxByteCount = 256 << 10
+    /// Longest text that a function logs or fails with at once, in bytes.
+    static let maxTextByteCount = 16 << 10
+
+    static let source = #"""
+        (function install(native, bytes) {
+        "use strict";
+        const module = new WebAssembly.Module(bytes);
+        const defaultCount = \#(outboxByteCount), maxTextByteCount = \#(maxTextByteCount);
+        let exports, view, inbox = new Uint8Array(defaultCount), outbox = new Uint8Array(2 * defaultCount), used = 0;
+        let holds = false, isSent = false, inputName = new Uint8Array(0), inputOffset = 0;
+        class Refusal extends Error {}
+
+        // Where `count` bytes at `pointer` lie in the memory, which may have grown.
+        function region(pointer, count, what) {
+            const start = pointer >>> 0, length = count >>> 0, end = start + length;
+            if (view === undefined || view.buffer !== exports.memory.buffer) view = new Uint8Array(exports.memory.buffer);
+            if (end > view.length) {
+                throw new Refusal(what + ": " + length + " bytes at " + start + " lie outside of the memory, which has "
+                    + view.length + " bytes");
+            }
+            return view.subarray(start, end);
+        }
+        function text(pointer, count, what) {
+            return region(pointer, Math.min(count >>> 0, maxTextByteCount), what).slice();
+        }
+
+        let a = 0, b = 0, c = 0, round = 1;
+        function random32() {
+            const sum = (a + b + round) | 0;
+            round = (round + 1) | 0;
+            a = b ^ (b >>> 9);
+            b = (c + (c << 3)) | 0;
+            c = ((c << 21) | (c >>> 11)) + sum | 0;
+            return sum >>> 0;
+        }
+
+        const mr = {
+            emit(pointer, count) {
+                const source = region(pointer, count, "emit");
+                if (used + source.length > outbox.length) {
+                    if (!holds) flush();
+                    if (used + source.length > outbox.length) {
+                        const larger = new Uint8Array(2 * (used + source.length));
+                        larger.set(outbox.subarray(0, used));
+                        outbox = larger;
+                    }
+                }
+                outbox.set(source, used);
+                used += source.length;
+                if (used >= defaultCount && !holds) flush();
+            },
+            log(pointer, count) { native.log(text(pointer, count, "log")); },
+            counter(group, groupCount, name, nameCount, amount) {
+                const refusal = native.counter(text(group, groupCount, "counter"), text(name, nameCount, "counter"), "" + amount);
+                if (refusal !== undefined) throw new Refusal(refusal);
+            },
+            fail(pointer, count) {
+                native.told(text(pointer, count, "fail"));
+                throw new Refusal("");
+            },
+            random() { return BigInt.asIntN(64, (BigInt(random32()) << 32n) | BigInt(random32())); },
+            input_name(pointer, capacity) {
+                const count = Math.min(capacity >>> 0, inputName.length);
+                region(pointer, count, "input_name").set(inputName.subarray(0, count));
+                return inputName.length;
+            },
+            input_offset() { return BigInt(inputOffset); },
+        };
+
+        function flush() {
+            if (used === 0) return;
+            const count = used;
+            used = 0;
+            native.output(outbox, count);
+            if (outbox.length > 8 * defaultCount) outbox = new Uint8Array(2 * defaultCount);
+        }
+        // Calls `body`; a trap is told, and takes back what was emitted since if `isHeld`.
+        function guarded(isHeld, body) {
+            if (isHeld) flush();
+            holds = isHeld;
+            try {
+                body();
+                return true;
+            } catch (error) {
+                if (isHeld) used = 0;
+                native.trapped(error instanceof Refusal ? error.message : error.name + ": " + error.message,
+                    typeof error.stack === "string" ? error.stack : "");
+                return false;
+            } finally {
+                holds = false;
+            }
+        }
+        function give(count, what, call) {
+            const pointer = exports.mr_buffer(count) >>> 0;
+            if (pointer === 0 && count > 0) throw new Refusal("mr_buffer(" + count + ") gave no room");
+            region(pointer, count, "mr_buffer(" + count + ")").set(inbox.subarray(0, count));
+            call(pointer, count);
+        }
+        return {
+            room(count) {
+                if (inbox.length < count || (inbox.length > 8 * defaultCount && count <= defaultCount)) {
+                    inbox = new Uint8Array(Math.max(count, defaultCount));
+                }
+                return inbox;
+            },
+            begin(seed) {
+                used = 0;
+                a = b = c = 0;
+                round = 1;
+                for (let i = 0; i < 24; i++) {
+                    if (i < seed.length) a = (a ^ seed[i]) | 0;
+                    random32();
+                }
+            },
+            // `argumentCount` bytes of packed arguments are in the inbox.
+            start(argumentCount) {
+                view = undefined;
+                return guarded(false, () => {
+                    exports = new WebAssembly.Instance(module, { mr }).exports;
+                    if (exports._initialize !== undefined) exports._initialize();
+                    if (exports.mr_setup !== undefined) give(argumentCount, "mr_setup", exports.mr_setup);
+                });
+            },
+            place(name, offset) { inputName = name; inputOffset = offset; },
+            map(count, format, isHeld, isAlone) {
+                return guarded(isHeld, () => {
+                    give(count, "mr_map", (pointer, count) => exports.mr_map(pointer, count, format));
+                    if (isAlone && exports.mr_end !== undefined) exports.mr_end(1);
+                });
+            },
+            combine(count) { return guarded(false, () => give(count, "mr_combine", exports.mr_combine)); },
+            reduce(count) { return guarded(false, () => give(count, "mr_reduce", exports.mr_reduce)); },
+            end(role) {
+                const isWhole = guarded(false, () => { if (exports.mr_end !== undefined) exports.mr_end(role); });
+                if (isWhole) flush();
+                return isWhole;
+            },
+            // Nothing of the attempt stays.
+            drop() { exports = undefined; view = undefined; used = 0; },
+        };
+        })
+        """#
+}

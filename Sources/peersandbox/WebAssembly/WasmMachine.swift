@@ -1,0 +1,245 @@
+import CJavaScriptCore
+import FunctionProtocol
+
+/// A compiled module, its instance at hand, and the bytes that go in and out of it.
+final class WasmMachine {
+    private let context = ScriptContext()
+    private let arguments: [UInt8]
+    private var entries: JSValueRef?
+
+    /// Where the attempt at hand goes; `nil`: nowhere, while a fault is looked for.
+    var channel: Channel?
+    /// What ended the attempt from this side.
+    private(set) var fault: FunctionFault?
+    /// Why the last call trapped.
+    private(set) var trap = FunctionFault(.threw, "")
+    private var ownMessage: String?
+    private var counters: [CounterName: Int64] = [:]
+
+    private struct CounterName: Hashable {
+        let group: String
+        let name: String
+    }
+
+    /// Most counters of an attempt, as many as a job keeps.
+    private static let maxCounterCount = 256
+    private static let maxCounterNameByteCount = 256
+
+    /// Compiles a module.
+    ///
+    /// - Throws: `invalid` when the engine refuses it, in the engine's words.
+    init(_ program: [UInt8], arguments: [(name: String, value: String)]) throws(FunctionFault) {
+        var packed: [UInt8] = []
+        for argument in arguments {
+            PackedPairs.append(key: argument.name.utf8, value: argument.value.utf8, to: &packed)
+        }
+        self.arguments = packed
+        do throws(ScriptContext.Exception) {
+            let install = try context.evaluate(WasmHost.source)
+            entries = try context.call(install, [natives(), context.bytes(program)])
+            context.keep(entries)
+        } catch {
+            throw FunctionFault(.invalid, context.description(of: error.value))
+        }
+    }
+
+    /// A fresh instance, told its arguments.
+    ///
+    /// - Returns: `false` when it trapped.
+    func start() throws(FunctionFault) -> Bool {
+        arguments.withUnsafeBytes(fillInbox)
+        return try call("start", context.number(arguments.count))
+    }
+
+    /// Begins an attempt with this seed, and no instance yet.
+    func begin(seed: [UInt8]) throws(FunctionFault) {
+        fault = nil
+        counters = [:]
+        _ = try call("begin", context.seed(seed))
+    }
+
+    func place(input: String, offset: UInt64) throws(FunctionFault) {
+        _ = try call("place", context.bytes(Array(input.utf8)), context.number(offset))
+    }
+
+    /// Maps records; `isHeld`: what they emit is taken back if they trap; `isAlone`: an end follows at once.
+    ///
+    /// - Returns: `false` when it trapped.
+    func map(
+        _ bytes: UnsafeRawBufferPointer,
+        format: UInt8,
+        isHeld: Bool,
+        isAlone: Bool
+    ) throws(FunctionFault) -> Bool {
+        fillInbox(bytes)
+        return try call(
+            "map",
+            context.number(bytes.count),
+            context.number(format),
+            context.boolean(isHeld),
+            context.boolean(isAlone)
+        )
+    }
+
+    /// Hands over sorted pairs.
+    ///
+    /// - Returns: `false` when it trapped.
+    func take(_ packedPairs: [UInt8], _ role: FunctionRole) throws(FunctionFault) -> Bool {
+        packedPairs.withUnsafeBytes(fillInbox)
+        return try call(role == .combine ? "combine" : "reduce", context.number(packedPairs.count))
+    }
+
+    /// Ends the input.
+    ///
+    /// - Returns: `false` when it trapped.
+    func end(_ role: FunctionRole) throws(FunctionFault) -> Bool {
+        guard try call("end", context.number(role.rawValue)) else { return false }
+        for (name, amount) in counters where amount != 0 {
+            channel?.count(CounterIncrement(group: name.group, name: name.name, amount: amount))
+        }
+        return true
+    }
+
+    /// Forgets the instance.
+    func drop() { _ = try? call("drop") }
+}
+
+// MARK: - Calls
+
+extension WasmMachine {
+    private func call(_ entry: String, _ arguments: JSValueRef?...) throws(FunctionFault) -> Bool {
+        var result: JSValueRef?
+        do throws(ScriptContext.Exception) {
+            result = try context.call(context.property(entry, of: entries), arguments)
+        } catch {
+            throw FunctionFault(.threw, context.description(of: error.value))
+        }
+        if let fault { throw fault }
+        return context.isTrue(result)
+    }
+
+    private func fillInbox(_ bytes: UnsafeRawBufferPointer) {
+        let room = try? context.call(context.property("room", of: entries), [context.number(bytes.count)])
+        let inbox = context.elements(of: room, as: UInt8.self)
+        guard inbox.count >= bytes.count else { return }
+        UnsafeMutableRawBufferPointer(inbox).copyMemory(from: bytes)
+    }
+
+    private func natives() -> JSValueRef? {
+        let object = context.object()
+        let bodies: [(String, NativeBody)] = [
+            (
+                "output",
+                { [unowned self] in
+                    emit($1); return $0.undefined
+                }
+            ),
+            (
+                "log",
+                { [unowned self] in
+                    channel?.log(bytes($1.first)); return $0.undefined
+                }
+            ),
+            ("counter", { [unowned self] in count($1).map($0.string) ?? $0.undefined }),
+            (
+                "told",
+                { [unowned self] in
+                    ownMessage = text($1.first); return $0.undefined
+                }
+            ),
+            (
+                "trapped",
+                { [unowned self] in
+                    trapped($1); return $0.undefined
+                }
+            ),
+        ]
+        for (name, body) in bodies { context.set(name, context.function(body), of: object) }
+        return object
+    }
+
+    private func bytes(_ array: JSValueRef??) -> [UInt8] {
+        Array(context.elements(of: array ?? nil, as: UInt8.self))
+    }
+    private func text(_ array: JSValueRef??) -> String { String(decoding: bytes(array), as: UTF8.self) }
+
+    /// `output(bytes, count)`: pairs are emitted.
+    private func emit(_ arguments: [JSValueRef?]) {
+        guard fault == nil, let channel, arguments.count == 2,
+            let count = context.integer(arguments[1], as: Int.self)
+        else { return }
+        let outbox = UnsafeRawBufferPointer(context.elements(of: arguments[0], as: UInt8.self))
+        guard count <= outbox.count else { return }
+        do throws(FunctionFault) {
+            try channel.emit(wholePairs: UnsafeRawBufferPointer(rebasing: outbox[..<count]))
+        } catch {
+            fault = error
+        }
+    }
+
+    /// `counter(group, name, amount)`: a counter grows; returns why it cannot.
+    private func count(_ arguments: [JSValueRef?]) -> String? {
+        guard channel != nil, arguments.count == 3 else { return nil }
+        let name = CounterName(group: text(arguments[0]), name: text(arguments[1]))
+        let counts = 1...WasmMachine.maxCounterNameByteCount
+        guard counts.contains(name.group.utf8.count), counts.contains(name.name.utf8.count) else {
+            return "counter: group and name have 1 to \(WasmMachine.maxCounterNameByteCount) bytes"
+        }
+        guard counters[name] != nil || counters.count < WasmMachine.maxCounterCount else {
+            return "counter: more than \(WasmMachine.maxCounterCount) counters"
+        }
+        counters[name, default: 0] &+= context.text(arguments[2]).flatMap { Int64($0) } ?? 0
+        return nil
+    }
+
+    /// `trapped(message, stack)`: a call ended early.
+    private func trapped(_ arguments: [JSValueRef?]) {
+        let message = ownMessage ?? arguments.first.flatMap { context.text($0) } ?? ""
+        ownMessage = nil
+        let stack = arguments.count > 1 ? context.text(arguments[1]) ?? "" : ""
+        trap = FunctionFault(.threw, WasmMachine.withoutSource(message), stack: WasmMachine.frames(stack))
+    }
+
+    /// A message without the piece of our own text that JavaScriptCore quotes.
+    private static func withoutSource(_ message: String) -> String {
+        let parts = message.split(separator: " (evaluating '", maxSplits: 1, omittingEmptySubsequences: false)
+        return parts.first.map(String.init) ?? message
+    }
+
+    private static let maxFrameCount = 12
+
+    /// The module's own frames, `name@module:wasm-function[index]` in the engine's words.
+    private static func frames(_ stack: String) -> String {
+        var lines: [String] = []
+        for frame in stack.split(separator: "\n") where lines.count < maxFrameCount {
+            guard frame.hasSuffix("]"), frame.contains(":wasm-function["), let at = frame.firstIndex(of: "@"),
+                let open = frame.lastIndex(of: "[")
+            else { continue }
+            let index = frame[frame.index(after: open)...].dropLast()
+            let line = "at " + (frame.startIndex == at ? "function \(index)" : String(frame[..<at]))
+            if line != lines.last { lines.append(line) }
+        }
+        return lines.joined(separator: "\n")
+    }
+}
+
+extension Channel {
+    /// Emits pairs in frames of whole ones.
+    ///
+    /// - Throws: `threw` when the bytes are no packed pairs.
+    fileprivate func emit(wholePairs bytes: UnsafeRawBufferPointer) throws(FunctionFault) {
+        var start = 0
+        var end = 0
+        while end < bytes.count {
+            guard let pair = PackedPairView(bytes, at: end) else {
+                throw FunctionFault(.threw, "emit was given bytes that are no packed pairs")
+            }
+            if pair.end - start > Frame.maxBodyByteCount, end > start {
+                try emit(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+                start = end
+            }
+            end = pair.end
+        }
+        try emit(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+    }
+}

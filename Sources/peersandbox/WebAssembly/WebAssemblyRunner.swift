@@ -1,0 +1,99 @@
+import FunctionProtocol
+
+/// Runs functions that are WebAssembly modules: docs/wasm-abi.md.
+final class WebAssemblyRunner: Runner {
+    private let machine: WasmMachine
+    private let skipLimit: UInt64
+    let readiness: Readiness
+
+    /// Starts the virtual machine.
+    static func warmUp() {
+        _ = try? WasmMachine([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], arguments: [])
+    }
+
+    init(_ preparation: Preparation) throws(FunctionFault) {
+        readiness = try WasmInterface.check(preparation.program, preparation)
+        skipLimit = preparation.skipLimit
+        machine = try WasmMachine(preparation.program, arguments: preparation.arguments)
+        // What fails at once fails before the job.
+        defer { machine.drop() }
+        try machine.begin(seed: [])
+        guard try machine.start() else {
+            throw FunctionFault(.invalid, machine.trap.message, stack: machine.trap.stack)
+        }
+    }
+
+    func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault) {
+        machine.channel = channel
+        defer {
+            machine.channel = nil
+            machine.drop()
+        }
+        try machine.begin(seed: start.seed)
+        try check(machine.start())
+        if start.role == .map {
+            var skipsLeft = skipLimit
+            while let frame = try channel.next() {
+                guard frame.kind == .records else { throw .malformedChunk }
+                try map(WasmBatch(frame.body), &skipsLeft)
+            }
+        } else {
+            while let frame = try channel.next() { try check(machine.take(frame.body, start.role)) }
+        }
+        try check(machine.end(start.role))
+    }
+
+    private func check(_ isWhole: Bool) throws(FunctionFault) {
+        if !isWhole { throw machine.trap }
+    }
+}
+
+// MARK: - Maps
+
+extension WebAssemblyRunner {
+    private func map(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
+        try machine.place(input: batch.input, offset: batch.offset)
+        if skipLimit > 0 { return try mapOneByOne(batch, &skipsLeft) }
+        guard try !call(batch, 0..<batch.bytes.count, isAlone: false) else { return }
+        throw try fault(in: batch)
+    }
+
+    /// Each record ends what was held of it, so that an instance that traps takes nothing of others with it.
+    private func mapOneByOne(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
+        for index in batch.records.indices {
+            try machine.place(input: batch.input, offset: batch.records[index].offset)
+            guard try !call(batch, batch.records[index].range, isAlone: true) else { continue }
+            let fault = batch.describe(machine.trap, index)
+            guard skipsLeft > 0 else { throw fault }
+            skipsLeft -= 1
+            machine.channel?.skipped(fault)
+            try check(machine.start())
+        }
+    }
+
+    /// The trap of a whole batch, told of the record that trapped: it is found by mapping them again one by one, and all
+    /// that they emit is dropped.
+    private func fault(in batch: WasmBatch) throws(FunctionFault) -> FunctionFault {
+        let trap = machine.trap
+        machine.channel = nil
+        guard try machine.start() else { return trap }
+        for index in batch.records.indices {
+            try machine.place(input: batch.input, offset: batch.records[index].offset)
+            if try !call(batch, batch.records[index].range, isAlone: true) {
+                return batch.describe(machine.trap, index)
+            }
+        }
+        return batch.describe(trap, 0)
+    }
+
+    private func call(_ batch: WasmBatch, _ range: Range<Int>, isAlone: Bool) throws(FunctionFault) -> Bool {
+        try batch.bytes.withUnsafeBufferPointer { bytes throws(FunctionFault) in
+            try machine.map(
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[range]),
+                format: batch.format.rawValue,
+                isHeld: isAlone,
+                isAlone: isAlone
+            )
+        }
+    }
+}
