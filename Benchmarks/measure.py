@@ -399,6 +399,42 @@ def cluster(sizes):
             paired(what, size, embedded.run("--map", "wc"), ours, must, aim, between)
         for home in (*nodes, embedded):
             home.remove()
+    if "1K" in sizes:
+        tasks(20_000)
+
+
+def tasks(count):
+    """What a task costs the master beside its work: files of one small block each, in which nothing is found."""
+    folder = TMP / "files"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for index in range(count):
+        (folder / f"{index:05}").write_text(f"{index}".ljust(255) + "\n")  # over the size below which a job stays at home
+    nothing = TMP / "nothing"
+    nothing.touch()
+    master = Home("master", folder)
+    nodes = [master, Home("helper-0", nothing), Home("helper-1", nothing)]
+    costs = []
+    with Cluster(nodes) as cluster:
+        pid = cluster.daemons[0].process.pid
+        for round_number in range(-1, arguments.rounds or ROUNDS["1K"]):
+            before = cpu_seconds(pid)
+            execute(master.run("--map", "grep", "--arg", "pattern=nothing"))
+            if round_number >= 0:
+                costs.append((cpu_seconds(pid) - before) / count * 1e3)
+            for home in nodes:
+                home.reset()
+    median = statistics.median(costs)
+    report(Row(f"master's CPU per task, {count:,} tasks that do nothing, ms", "-", f"{median:.3f} ms",
+               median, min(costs), max(costs), 1, 0.2, ""))
+    for home in nodes:
+        home.remove()
+    shutil.rmtree(folder)
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wire(sizes):

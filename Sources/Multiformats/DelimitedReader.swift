@@ -21,6 +21,9 @@ public struct DelimitedReader: Sendable {
     /// Whether the stream stands between two messages, where it may end.
     public var isBetweenMessages: Bool { missingByteCount == nil && lengthBytes.isEmpty }
 
+    /// Bytes of a message that is not whole.
+    public var heldByteCount: Int { message.count }
+
     /// Takes bytes off the front of `bytes` up to the end of one message.
     ///
     /// Call it until it returns `nil`; then all of `bytes` was taken.

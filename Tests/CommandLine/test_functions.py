@@ -121,6 +121,15 @@ class Functions(HomeCase):
             with self.subTest(words=words):
                 self.assertRegex(self.ctl(*words, code=1).err, r"typo\.js:2(:\d+)?: SyntaxError")
 
+    def test_modules_that_are_none(self):
+        for content, said in [(b"\0asm", "no WebAssembly module"), (b"\0asm\x01\0\0\0", "does not export its memory")]:
+            self.write("m.wasm", content)
+            for words in (["function", "check", "m.wasm"], ["run", "--map", "m.wasm", "a.txt"],
+                          ["run", "--local", "--map", "m.wasm", "a.txt"]):
+                with self.subTest(words=words, said=said):
+                    self.assertIn("m.wasm: ", self.ctl(*words, code=1).err)
+                    self.assertIn(said, self.ctl(*words, code=1).err)
+
     # MARK: Bad input
 
     def test_wrong_usage_is_2_and_says_what_is_right(self):

@@ -426,9 +426,11 @@ struct YamuxSessionRuleTests {
     func pair(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         var now = start
-        var ends = [YamuxSession(role: .dialer, now: now), YamuxSession(role: .listener, now: now)]
+        let ends = [End(.dialer, now: now), End(.listener, now: now)]
         var wires: [[UInt8]] = [[], []]
-        let ids = try [ends[0].open(now: now), ends[0].open(now: now), ends[1].open(now: now)]
+        let ids = try [
+            ends[0].session.open(now: now), ends[0].session.open(now: now), ends[1].session.open(now: now),
+        ]
         let owner = [0, 0, 1]
         let payload = (0..<700_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
         var written = [0, 0, 0]
@@ -439,18 +441,18 @@ struct YamuxSessionRuleTests {
             rounds += 1
             now += .microseconds(50)
             for (index, id) in ids.enumerated() where written[index] < payload.count {
-                let room = ends[owner[index]].queueRoom(of: id)
+                let room = ends[owner[index]].session.queueRoom(of: id)
                 let count = min(
                     Int.random(in: 0...40_000, using: &random),
                     room,
                     payload.count - written[index]
                 )
-                ends[owner[index]].write(payload[written[index]..<(written[index] + count)], on: id)
+                ends[owner[index]].session.write(payload[written[index]..<(written[index] + count)], on: id)
                 written[index] += count
-                if written[index] == payload.count { ends[owner[index]].closeWrite(id) }
+                if written[index] == payload.count { ends[owner[index]].session.closeWrite(id) }
             }
             for end in 0...1 {
-                while let frame = ends[end].nextFrame(
+                while let frame = ends[end].session.nextFrame(
                     maxByteCount: Int.random(in: 5_000...65_519, using: &random)
                 ) {
                     wires[end] += frame.header.bytes + frame.body
@@ -458,12 +460,12 @@ struct YamuxSessionRuleTests {
                 let count = min(wires[end].count, Int.random(in: 1...150_000, using: &random))
                 let chunk = Array(wires[end].prefix(count))
                 wires[end].removeFirst(count)
-                for action in ends[1 - end].receive(chunk[...], now: now) {
+                for action in ends[1 - end].session.receive(chunk[...], now: now) {
                     switch action {
                     case .deliver(let id, let bytes):
                         guard let index = ids.firstIndex(of: id) else { continue }
                         received[index] += bytes
-                        ends[1 - end].consumed(bytes.count, on: id, now: now)
+                        ends[1 - end].session.consumed(bytes.count, on: id, now: now)
                     case .endOfStream: finished += 1
                     case .terminate, .resetStream, .refused: Issue.record("\(action)")
                     case .accept, .acknowledged, .roundTrip, .remoteGoesAway: break
@@ -472,6 +474,14 @@ struct YamuxSessionRuleTests {
             }
         }
         #expect(received.allSatisfy { $0 == payload })
+    }
+}
+
+/// One of two sessions that are addressed by index.
+private final class End {
+    var session: YamuxSession
+    init(_ role: YamuxSession.Role, now: ContinuousClock.Instant) {
+        session = YamuxSession(role: role, now: now)
     }
 }
 

@@ -1,8 +1,10 @@
 import BlockStore
+import LibP2P
 import Multiformats
 import PeerCrypto
-import PeerNode
 import Testing
+
+@testable import PeerNode
 
 @Suite("Exchange over TCP, Noise and Yamux", .timeLimit(.minutes(1)))
 struct ExchangeOverHostTests {
@@ -33,6 +35,71 @@ struct ExchangeOverHostTests {
             let status = await exchanges[0].status()
             #expect(status.unwantedBlockCount == 0)
             #expect(status.distrustedPeerCount == 0)
+        }
+    }
+
+    /// What a stranger writes on bitswap streams of its own while an honest peer fetches.
+    enum Abuse: String, CaseIterable {
+        case wantFlood, tooLong, byteByByte, halfMessages, garbage
+
+        var writes: [[UInt8]] {
+            switch self {
+            case .wantFlood:
+                (0..<1).map { round in
+                    var message = BitswapMessage()
+                    message.wants = (0..<BitswapMessage.maxEntryCount).map { number in
+                        let cid = CID.of(withUnsafeBytes(of: (round, number)) { Array($0) }, codec: .raw)
+                        return BitswapMessage.Want(
+                            cid,
+                            kind: .block,
+                            priority: Int32(number),
+                            sendsDontHave: true
+                        )
+                    }
+                    return message.delimitedBytes
+                }
+            case .tooLong: [Varint.encode(UInt64(BitswapMessage.maxByteCount) + 1)]
+            case .byteByByte: Array(repeating: 7, count: 200).delimited.dropLast().map { [$0] }
+            case .halfMessages:
+                [Varint.encode(UInt64(BitswapMessage.maxByteCount)) + [UInt8](repeating: 0, count: 1 << 20)]
+            case .garbage: [[UInt8](repeating: 0xff, count: 4_096)]
+            }
+        }
+    }
+
+    @Test("whatever a stranger writes, an honest peer is served meanwhile", arguments: Abuse.allCases)
+    func abuse(_ abuse: Abuse) async throws {
+        let listen = [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]
+        let hosts = (0..<3).map { _ in Host(HostConfiguration(identity: Ed25519.KeyPair(), listen: listen)) }
+        let (holder, friend, stranger) = (hosts[0], hosts[1], hosts[2])
+        let stores = [MemoryBlockStore(), MemoryBlockStore()]
+        let exchanges = [Exchange(host: holder, store: stores[0]), Exchange(host: friend, store: stores[1])]
+        let address = try #require(try await holder.listen().first)
+        let file = noise(1_500_000, seed: 47)
+        let root = try add(file, to: stores[0])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for host in hosts { group.addTask { await host.run() } }
+            for exchange in exchanges { group.addTask { await exchange.run() } }
+            defer { group.cancelAll() }
+            _ = try await friend.connect(to: address)
+            _ = try await stranger.connect(to: address)
+            let writes = abuse.writes
+            for _ in 0..<3 {
+                let stream = try await stranger.openStream(
+                    to: holder.localPeer,
+                    protocolIDs: [BitswapMessage.protocolID]
+                )
+                for bytes in writes { try? await stream.write(bytes) }
+            }
+            try await exchanges[1].fetchDAG(root, ingest: stores[1].makeIngest())
+            #expect(try read(root, in: stores[1]) == file)
+            #expect(await exchanges[1].status().distrustedPeerCount == 0)
+            switch abuse {
+            case .tooLong, .garbage:
+                while await exchanges[0].status().badMessageCount == 0 { await Task.yield() }
+            case .wantFlood, .byteByByte, .halfMessages: break
+            }
+            #expect(await exchanges[0].partials.byteCount <= ExchangeLimits.maxPartialByteCount)
         }
     }
 

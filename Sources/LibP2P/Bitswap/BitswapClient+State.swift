@@ -12,6 +12,10 @@ extension BitswapClient {
         private(set) var asked: Set<PeerID> = []
         /// Peers that said DONT_HAVE or kept silent.
         private(set) var refusedBy: Set<PeerID> = []
+        /// Of those, peers that said it.
+        private(set) var saidDontHave: Set<PeerID> = []
+        /// When the last of them did.
+        private(set) var lastRefusal: Duration = .zero
         /// Peers that may still remember the want, and are owed a cancel.
         private(set) var toldPeers: Set<PeerID> = []
         /// Who was asked for the block itself.
@@ -51,6 +55,13 @@ extension BitswapClient {
             holders.insert(peer)
             saidHave.insert(peer)
             refusedBy.remove(peer)
+            saidDontHave.remove(peer)
+        }
+
+        mutating func noteDontHave(_ peer: PeerID, now: Duration) {
+            noteRefusal(peer)
+            saidDontHave.insert(peer)
+            lastRefusal = now
         }
 
         mutating func noteRefusal(_ peer: PeerID) {
@@ -69,6 +80,7 @@ extension BitswapClient {
         mutating func remove(_ peer: PeerID) {
             noteRefusal(peer)
             refusedBy.remove(peer)
+            saidDontHave.remove(peer)
             toldPeers.remove(peer)
         }
     }

@@ -54,6 +54,8 @@ package struct BitswapClient: Sendable {
     package static let answerTimeout: Duration = .seconds(5)
     /// How long a peer may send bytes without completing any answer.
     package static let completionTimeout: Duration = .seconds(60)
+    /// How long a want waits for a holder to appear once every peer that can be asked has said that it lacks the block.
+    package static let refusalGrace: Duration = .seconds(10)
     /// Times a peer may stay silent, or break its word, before it is distrusted.
     package static let maxStrikeCount = 3
     /// How long cancels are held back to travel together.
@@ -176,7 +178,7 @@ package struct BitswapClient: Sendable {
         }
         peers[peer]?.settle(cid, now: now)
         let brokeItsWord = active[cid]?.saidHave.contains(peer) ?? false
-        active[cid]?.noteRefusal(peer)
+        active[cid]?.noteDontHave(peer, now: now)
         advance(cid, now: now)
         // A block that was collected meanwhile explains one; a habit is something else.
         guard brokeItsWord, peers[peer]?.addBrokenPromise() == true else { return [] }
@@ -190,10 +192,16 @@ package struct BitswapClient: Sendable {
             guard let deadline = peers[peer]?.answerDeadline, deadline <= now else { continue }
             actions += silent(peer, now: now)
         }
+        let sayers = usablePeers
         for cid in inOrder(active.keys) {
-            guard let want = active[cid], want.giveUpAt <= now, !hasHope(want) else { continue }
-            finish(cid, except: nil, now: now)
-            actions.append(.fail(cid, .nobodyHas(cid, askedPeerCount: want.refusedBy.count)))
+            guard let want = active[cid], !hasHope(want) else { continue }
+            if want.giveUpAt <= now {
+                finish(cid, except: nil, now: now)
+                actions.append(.fail(cid, .nobodyHas(cid, askedPeerCount: want.refusedBy.count)))
+            } else if let end = refusalEnd(of: want, sayers: sayers), end <= now {
+                finish(cid, except: nil, now: now)
+                actions.append(.fail(cid, .allLack(cid, peerCount: sayers.count)))
+            }
         }
         return actions + proceed(now: now)
     }
@@ -203,8 +211,24 @@ package struct BitswapClient: Sendable {
         var deadline = outbox.cancelDeadline
         let note = { (time: Duration) in deadline = min(deadline ?? time, time) }
         for peer in peers.values { peer.answerDeadline.map(note) }
-        for want in active.values where !hasHope(want) { note(want.giveUpAt) }
+        let sayers = usablePeers
+        for want in active.values where !hasHope(want) {
+            note(want.giveUpAt)
+            refusalEnd(of: want, sayers: sayers).map(note)
+        }
         return deadline
+    }
+
+    private var usablePeers: [PeerID] { peers.compactMap { $0.value.isDistrusted ? nil : $0.key } }
+
+    /// When a want is given up that all of `sayers`, who are all that can be asked, said DONT_HAVE to; else `nil`.
+    private func refusalEnd(of want: WantState, sayers: [PeerID]) -> Duration? {
+        guard !sayers.isEmpty, want.saidDontHave.count >= sayers.count,
+            sayers.allSatisfy(want.saidDontHave.contains)
+        else {
+            return nil
+        }
+        return want.lastRefusal + Self.refusalGrace
     }
 
     /// Somebody connected was asked, or holds the block and is only busy: that peer's own deadline decides.
@@ -323,6 +347,8 @@ package struct BitswapClient: Sendable {
 package enum BitswapFault: Error, Equatable, Sendable {
     /// No connected peer has the block; `askedPeerCount` of them said so or kept silent.
     case nobodyHas(CID, askedPeerCount: Int)
+    /// Every connected peer said that it lacks the block, and none came that has it.
+    case allLack(CID, peerCount: Int)
     case tooManyWants(limit: Int)
 }
 

@@ -37,8 +37,12 @@ struct BitswapLedger: Sendable {
     /// - Returns: whether it is in the list, which is not so when that is full of wants of as much priority; and the want
     ///   that had to go for it.
     mutating func remember(_ want: BitswapMessage.Want, limit: Int) -> (accepted: Bool, evicted: CID?) {
-        if wants[want.cid] != nil || wants.count < limit {
+        if wants[want.cid] != nil {
             forgetAnswers(for: want.cid)
+            wants[want.cid] = want
+            return (true, nil)
+        }
+        if wants.count < limit {
             wants[want.cid] = want
             return (true, nil)
         }

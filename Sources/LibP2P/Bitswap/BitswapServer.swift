@@ -65,10 +65,26 @@ package struct BitswapServer: Sendable {
             ledger.forgetAll()
         }
         var unknown: [CID] = []
-        for want in message.wants { note(want, from: peer, in: &ledger, unknown: &unknown) }
+        for want in Self.foremost(message.wants) {
+            note(want, from: peer, in: &ledger, unknown: &unknown)
+        }
+        ledger.statistics.wantsDropped += UInt64(
+            max(0, message.wants.count { $0.kind != .cancel } - Self.maxWantsPerPeer)
+        )
         ledgers[peer] = ledger
         unknown.removeAll { !finding.insert($0).inserted }
         return (unknown.isEmpty ? [] : [.find(unknown)]) + next(for: peer)
+    }
+
+    /// All cancels, and as many wants as a list holds: those of the highest priority, and among equals the first.
+    ///
+    /// The others could only be let in to be thrown out again, at the cost of a search of the list each.
+    private static func foremost(_ wants: [BitswapMessage.Want]) -> [BitswapMessage.Want] {
+        guard wants.count(where: { $0.kind != .cancel }) > maxWantsPerPeer else { return wants }
+        let order = wants.indices.filter { wants[$0].kind != .cancel }
+            .sorted { (wants[$1].priority, $0) < (wants[$0].priority, $1) }
+        let kept = Set(order.prefix(maxWantsPerPeer))
+        return wants.indices.filter { wants[$0].kind == .cancel || kept.contains($0) }.map { wants[$0] }
     }
 
     private mutating func note(

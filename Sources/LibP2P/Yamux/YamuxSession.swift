@@ -13,8 +13,9 @@
 /// Deviations: SYN and ACK always ride on empty window updates (py ignores FIN beside ACK); RST carries no code
 /// (older peers would add it to a window); frames for unknown streams are discarded, whatever they are.
 ///
+/// Not copyable: a question such as `hasFrames` would otherwise copy all of it for each caller in another module.
 /// **Source** libp2p/specs yamux; WIRE section 6.
-package struct YamuxSession: Sendable {
+package struct YamuxSession: ~Copyable, Sendable {
     /// Protocol id in multistream-select and in Noise.
     package static let protocolID = "/yamux/1.0.0"
 

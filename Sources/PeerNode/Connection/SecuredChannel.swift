@@ -19,18 +19,24 @@ final class SecuredChannel {
     private var transport: NoiseTransport
     /// The front of a message whose rest has not come.
     private var partial: [UInt8]
+    /// Whole messages may have come behind the handshake.
+    private var hasLeftover: Bool
 
     init(raw: RawChannel, transport: consuming NoiseTransport, leftover: ArraySlice<UInt8>) {
         self.raw = raw
         self.transport = transport
         partial = Array(leftover)
+        hasLeftover = !leftover.isEmpty
     }
 
     /// The plaintext of everything that has arrived; waits for at least one byte.
     func read() async throws(ConnectionFault) -> [UInt8] {
         while true {
-            let plaintext = try openBuffered()
-            if !plaintext.isEmpty { return plaintext }
+            // A read that did not fill the buffer took all there was: what comes later is reported.
+            if raw.socket.mayHaveMore || raw.socket.isClosed || hasLeftover {
+                let plaintext = try openBuffered()
+                if !plaintext.isEmpty { return plaintext }
+            }
             await raw.socket.readable()
         }
     }
@@ -38,6 +44,7 @@ final class SecuredChannel {
     /// Takes the messages that are here, behind those bytes that came before.
     private func openBuffered() throws(ConnectionFault) -> [UInt8] {
         let input = Self.input
+        hasLeftover = false
         input.copyBytes(from: partial)
         let received = try raw.receive(into: .init(rebasing: input[partial.count...]))
         let available = UnsafeRawBufferPointer(rebasing: input[..<(partial.count + (received ?? 0))])

@@ -39,6 +39,7 @@ extension Exchange {
             // Cancelled: the loop ends.
             try? await Task.sleep(for: ExchangeLimits.reconcileInterval)
             await reconcile()
+            await reset(partials.takeOlder(than: now - ExchangeLimits.messageTimeout))
         }
     }
 
@@ -106,6 +107,8 @@ extension Exchange {
     /// Takes messages off a stream to its end.
     func readMessages(from peer: PeerID, on stream: any PeerStream) async throws {
         var reader = DelimitedReader(maxByteCount: BitswapMessage.maxByteCount)
+        let number = partials.open()
+        defer { partials.close(number) }
         while let chunk = try await stream.read(atMost: ExchangeLimits.readByteCount) {
             var rest = chunk[...]
             do {
@@ -118,6 +121,16 @@ extension Exchange {
                 await stream.reset()
                 throw error
             }
+            partials.update(number, heldByteCount: reader.heldByteCount, of: peer, on: stream, now: now)
+            await reset(partials.takeExcess(over: ExchangeLimits.maxPartialByteCount))
+        }
+    }
+
+    private func reset(_ victims: [PartialMessages.Entry]) async {
+        for victim in victims {
+            figures.badMessageCount += 1
+            onEvent(.badMessage(victim.peer, reason: "half a message was held too long, or too many of them"))
+            await victim.stream.reset()
         }
     }
 

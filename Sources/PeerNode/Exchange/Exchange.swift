@@ -27,6 +27,7 @@ package actor Exchange {
     var lastFetchNumber = 0
     /// Fetches that wait for a block.
     var fetchers: [CID: Set<Int>] = [:]
+    var partials = PartialMessages()
     var figures = ExchangeStatus()
     private var isStopped = false
     /// Threads that wait for blocks.
@@ -203,6 +204,7 @@ package actor Exchange {
             switch fault {
             case .tooManyWants(let limit):
                 fail(id, ExchangeError(.tooMuch, "over \(limit) blocks are wanted at once", cid: cid))
+            case .allLack(_, let count): fail(id, .allLack(cid, peerCount: count))
             case .nobodyHas(_, let asked):
                 let quietFor = now - fetch.lastProgress
                 if quietFor < fetch.options.patience {

@@ -1,3 +1,4 @@
+import LibP2P
 package import Multiformats
 
 /// Why blocks could not be had from the network.
@@ -68,6 +69,19 @@ extension ExchangeError {
             "no connected peer has \(cid): \(peers), \(patience.components.seconds) s without an answer",
             cid: cid,
             askedPeerCount: asked
+        )
+    }
+
+    /// Every connected peer said that it lacks the block.
+    static func allLack(_ cid: CID, peerCount: Int) -> ExchangeError {
+        let peers =
+            peerCount == 1
+            ? "the 1 that is connected lacks it" : "all \(peerCount) that are connected lack it"
+        return ExchangeError(
+            .unavailable,
+            "no peer has \(cid): \(peers), and none came with it in \(BitswapClient.refusalGrace.components.seconds) s",
+            cid: cid,
+            askedPeerCount: peerCount
         )
     }
 

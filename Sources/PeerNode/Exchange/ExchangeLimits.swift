@@ -10,6 +10,10 @@ package enum ExchangeLimits {
     package static let maxFetchCount = 1024
     /// Inbound streams of one peer; each may hold one message in memory.
     package static let maxInboundStreamsPerPeer = 16
+    /// Bytes of messages of all peers that are not whole yet; above it the peer with the most has a stream reset.
+    package static let maxPartialByteCount = 64 << 20
+    /// How long one message may take to arrive.
+    package static let messageTimeout: Duration = .seconds(120)
     /// Wants and cancels that wait to be written to one peer; above it the peer's stream is given up.
     package static let maxQueuedWantsPerPeer = 8192
     /// Tasks that wait to be started.

@@ -18,7 +18,7 @@ public struct FunctionDescription: Hashable, Sendable {
     /// What runs functions.
     public enum Engine: String, Hashable, Sendable, CaseIterable {
         case javaScript = "javascript"
-        case webAssembly = "wasm"
+        case webAssembly = "webassembly"
         case command
     }
 

@@ -89,18 +89,17 @@ extension Host {
         let origin = ContinuousClock.now
         var answerer = PingAnswerer(now: .zero)
         var timer: TimerID?
-        func rearm() {
-            NetworkActor.cancel(timer)
+        // Looks when the deadline that it knows has come, and not at every ping.
+        func watch() {
             let delay = answerer.nextDeadline - (ContinuousClock.now - origin)
-            timer = NetworkActor.schedule(after: delay) { stream.fail(.timedOut) }
+            guard delay > .zero else { return stream.fail(.timedOut) }
+            timer = NetworkActor.schedule(after: delay) { watch() }
         }
-        rearm()
+        watch()
         defer { NetworkActor.cancel(timer) }
         while let bytes = try await stream.readSlice() {
             let answer = answerer.receive(bytes, now: ContinuousClock.now - origin)
-            guard !answer.isEmpty else { continue }
-            rearm()
-            try await stream.write(answer)
+            if !answer.isEmpty { try await stream.write(answer) }
         }
     }
 

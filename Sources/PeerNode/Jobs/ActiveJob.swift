@@ -26,6 +26,8 @@ final class ActiveJob {
     var mapKeys: [TaskKey] = []
     /// The runs that all reduces read, made once.
     var reduceInputs: ReduceInputs?
+    /// Counts the times that an output was withdrawn: what an attempt says of its inputs holds for its own time only.
+    private(set) var inputGeneration = 0
     /// Other workers keep their runs in memory and merge them when the maps are done.
     var workersMerge = false
     /// What other workers merged, while all that it was made of is good.
@@ -200,6 +202,7 @@ final class ActiveJob {
 
     /// Forgets what was put together for the reduces, since the output of an item of the stage before is gone.
     func dropReduceInputs(madeOf index: Int) {
+        inputGeneration += 1
         reduceInputs = nil
         merging = .none
         mergedRuns.removeAll { $0.items.contains(index) }

@@ -100,6 +100,8 @@ struct AttemptRequest: Sendable {
     var execution: JobExecution
     var work: Work
     var stop: StopFlag
+    /// Which state of the job's outputs the attempt reads.
+    var inputGeneration = 0
     /// What the functions of the attempt say.
     let report = AttemptReport()
     /// A map's run stays in memory as long as there is room, to be merged on this node later.

@@ -74,6 +74,7 @@ extension JobService {
             work: work,
             stop: StopFlag()
         )
+        request.inputGeneration = job.inputGeneration
         request.keepsRun = attempt.worker != JobService.selfWorker && isKept(job, attempt.item)
         running[attempt.id] = request
         job.status.attemptCount += 1
@@ -117,7 +118,8 @@ extension JobService {
         lostInputs: [Int] = []
     ) {
         let report = running[id]?.report.content
-        guard let attempt = takeRunning(id), !isStopping else { return }
+        guard let request = takeRunning(id), !isStopping else { return }
+        let attempt = request.attempt
         let job = active[attempt.job]
         if let job, let report { note(report, of: attempt, in: job) }
         switch result {
@@ -125,6 +127,10 @@ extension JobService {
             results[id] = output
             apply(coordinator.attemptSucceeded(id, isRecorded: isRecorded, now: now))
         case .failure(let fault):
+            if let job, fault.concernsInputRuns, request.inputGeneration != job.inputGeneration {
+                // Found out before, and being mended: neither this node's failure nor another of the worker's.
+                return apply(coordinator.attemptReturned(id, now: now))
+            }
             if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
             if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
                 if let maker = job.maker(ofInput: index, of: attempt.item) {
@@ -150,7 +156,7 @@ extension JobService {
 
     /// A worker does not run the job: said once, and the attempt goes elsewhere.
     func attemptRefused(_ id: AttemptID, _ reason: String) {
-        guard let attempt = takeRunning(id), !isStopping else { return }
+        guard let attempt = takeRunning(id)?.attempt, !isStopping else { return }
         if let job = active[attempt.job], job.refusals[attempt.worker] == nil {
             job.refusals[attempt.worker] = reason
             let message = "\(name(of: attempt.worker)) does not run this job: \(reason)"
@@ -161,14 +167,15 @@ extension JobService {
     }
 
     /// Takes an attempt off the list of those that run, and out of what is shown.
-    private func takeRunning(_ id: AttemptID) -> Attempt? {
-        guard let attempt = running.removeValue(forKey: id)?.attempt else { return nil }
+    private func takeRunning(_ id: AttemptID) -> AttemptRequest? {
+        guard let request = running.removeValue(forKey: id) else { return nil }
+        let attempt = request.attempt
         if let job = active[attempt.job], job.planned != nil {
             let taskCount = job.taskCount(of: attempt.item)
             job.progress(of: attempt.item) { $0.running -= taskCount }
             job.share(of: attempt.worker) { $0.attemptsRunning -= 1 }
         }
-        return attempt
+        return request
     }
 
     private func note(_ fault: TaskFault, of attempt: Attempt, in job: ActiveJob, _ report: TaskReport?) {
@@ -583,5 +590,15 @@ enum RememberingPolicy {
         if run is RemoteRun { return false }
         if run is StoredRun { return run.byteCount <= inputByteCount }
         return run.byteCount <= inputByteCount / minShrinkage
+    }
+}
+
+extension TaskFault {
+    /// The fault lies in a run that a merge or reduce read.
+    fileprivate var concernsInputRuns: Bool {
+        switch self {
+        case .mapOutputUnavailable, .malformedMapOutput: true
+        default: false
+        }
     }
 }

@@ -38,7 +38,8 @@ extension JobService {
             giveBack(id)
             return false
         }
-        return true
+        running[id]?.inputGeneration = job.inputGeneration
+        return running[id] != nil
     }
 
     /// Has every worker merge what it keeps, and brings the merged runs here if they are small.

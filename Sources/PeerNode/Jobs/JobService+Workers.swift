@@ -218,6 +218,7 @@ extension JobService {
             guard await gatherMergedRuns(for: id, of: job, cluster) else { return }
             let runs = job.runs(for: request.attempt.item)
             request.work = .reduce(partition: partition, runs)
+            running[id]?.work = request.work
             let remote = runs.compactMap { ($0 as? RemoteRun)?.reference }
             await cluster.fetcher.prefetch(partition, of: remote, into: request.execution.ingest)
         case .merge: break

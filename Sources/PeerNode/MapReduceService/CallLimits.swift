@@ -4,6 +4,10 @@ package enum CallLimits {
     package static let maxCallsPerPeer = 256
     /// Calls of all peers that are served at a time.
     package static let maxCalls = 4096
+    /// Bytes of requests of all peers that are not whole yet; above it further long ones are turned away.
+    package static let maxPartialByteCount = 64 << 20
+    /// What each request may hold beside that, in bytes.
+    package static let smallRequestByteCount = 64 << 10
     /// How long a request may take to arrive.
     package static let requestTimeout: Duration = .seconds(15)
     /// How long the answer to a short call may take, opening the stream included.

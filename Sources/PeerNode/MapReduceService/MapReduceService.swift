@@ -12,6 +12,7 @@ package actor MapReduceService {
     private nonisolated let reader: StoreReader
     private nonisolated let worker: any WorkerDelegate
     private nonisolated let gossip: (any GossipDelegate)?
+    private let budget: MessageBudget
     private var callCounts: [PeerID: Int] = [:]
     private var callCount = 0
     /// Figures for `status`.
@@ -34,11 +35,13 @@ package actor MapReduceService {
         host: any StreamHost,
         store: any BlockStore,
         worker: any WorkerDelegate,
-        gossip: (any GossipDelegate)? = nil
+        gossip: (any GossipDelegate)? = nil,
+        budget: MessageBudget = MessageBudget(byteCount: CallLimits.maxPartialByteCount)
     ) {
         self.host = host
         self.worker = worker
         self.gossip = gossip
+        self.budget = budget
         reader = StoreReader(store)
     }
 
@@ -48,7 +51,11 @@ package actor MapReduceService {
     }
 
     private func serve(_ peer: PeerID, _ stream: any PeerStream) async throws {
-        let messages = MessageStream(stream, maxByteCount: MapReduceRequest.maxByteCount)
+        let messages = MessageStream(
+            stream,
+            maxByteCount: MapReduceRequest.maxByteCount,
+            budget: budget
+        )
         guard begin(peer) else {
             figures.busy += 1
             return try await send(
@@ -96,6 +103,11 @@ package actor MapReduceService {
             return try MapReduceRequest(bytes: bytes)
         } catch let fault as DelimitedFault {
             failure = CallFailure(.tooLarge, message: "the request is over its limit (\(fault))")
+        } catch MessageStreamFault.noRoom {
+            figures.busy += 1
+            let busy = CallFailure(.busy, message: "too many long requests at a time")
+            try await send(.failure(busy), on: messages)
+            return nil
         } catch let fault as MessageFault {
             failure = CallFailure(.malformed, message: "the request cannot be read (\(fault))")
         }

@@ -1,4 +1,5 @@
 import Multiformats
+import Synchronization
 
 /// Messages, each with its length before it, over one stream.
 ///
@@ -7,6 +8,9 @@ package actor MessageStream {
     private nonisolated let stream: any PeerStream
     private var reader: DelimitedReader
     private var rest: ArraySlice<UInt8> = []
+    private let budget: MessageBudget?
+    /// Bytes taken from the budget.
+    private var reservedByteCount = 0
 
     /// Bytes taken from the stream at a time.
     package static let readByteCount = 64 << 10
@@ -16,23 +20,40 @@ package actor MessageStream {
     /// - Parameters:
     ///   - stream: what carries the messages.
     ///   - maxByteCount: the longest message that is read, in bytes.
-    package init(_ stream: any PeerStream, maxByteCount: Int) {
+    ///   - budget: what long messages take their memory from; `nil`: their number is bounded otherwise.
+    package init(_ stream: any PeerStream, maxByteCount: Int, budget: MessageBudget? = nil) {
         self.stream = stream
+        self.budget = budget
         reader = DelimitedReader(maxByteCount: maxByteCount)
     }
+
+    deinit { budget?.release(reservedByteCount) }
 
     /// The next message; `nil` after the peer's half-close.
     ///
     /// - Throws: `MessageStreamFault`, `DelimitedFault`, and what the stream throws.
     package func next() async throws -> [UInt8]? {
         while true {
-            if let message = try reader.next(&rest) { return message }
+            if let message = try reader.next(&rest) {
+                budget?.release(reservedByteCount)
+                reservedByteCount = 0
+                return message
+            }
+            try reserve()
             guard let chunk = try await stream.read(atMost: Self.readByteCount) else {
                 if reader.isBetweenMessages { return nil }
                 throw MessageStreamFault.truncated
             }
             rest = chunk[...]
         }
+    }
+
+    private func reserve() throws(MessageStreamFault) {
+        guard let budget else { return }
+        let needed = max(0, reader.heldByteCount - CallLimits.smallRequestByteCount) - reservedByteCount
+        guard needed > 0 else { return }
+        guard budget.reserve(needed) else { throw .noRoom }
+        reservedByteCount += needed
     }
 
     /// Sends one message.
@@ -51,4 +72,25 @@ package actor MessageStream {
 package enum MessageStreamFault: Error, Equatable, Sendable {
     /// It ended inside a message.
     case truncated
+    /// Too much memory is held by messages that are not whole.
+    case noRoom
+}
+
+/// Memory that the incomplete messages of many streams share.
+package final class MessageBudget: Sendable {
+    private let free: Mutex<Int>
+
+    /// A budget of `byteCount` bytes.
+    package init(byteCount: Int) { free = Mutex(byteCount) }
+
+    /// Takes bytes; `false` when there are not enough.
+    func reserve(_ byteCount: Int) -> Bool {
+        free.withLock { free in
+            guard free >= byteCount else { return false }
+            free -= byteCount
+            return true
+        }
+    }
+
+    func release(_ byteCount: Int) { free.withLock { $0 += byteCount } }
 }

@@ -163,6 +163,27 @@ struct BitswapServerTests {
         #expect(server.wantCount(of: peer) == 1024)
     }
 
+    @Test("of a message with more wants than a list holds the most urgent are kept, and its cancels")
+    func flood() throws {
+        let peer = try Self.peer(1)
+        var server = BitswapServer()
+        _ = server.receive(Self.wants(.init(Self.cid(-1), kind: .block, priority: 99)), from: peer)
+        var message = BitswapMessage()
+        message.wants = (0..<BitswapMessage.maxEntryCount - 1).map {
+            .init(Self.cid($0), kind: .have, priority: Int32($0))
+        }
+        message.wants.append(.init(Self.cid(-1), kind: .cancel, priority: 0))
+        guard case .find(let found) = server.receive(message, from: peer).first else {
+            Issue.record("nothing looked up")
+            return
+        }
+        let first = BitswapMessage.maxEntryCount - 1 - BitswapServer.maxWantsPerPeer
+        let urgent = (first..<BitswapMessage.maxEntryCount - 1).map { Self.cid($0) }
+        #expect(Set(server.wantedCIDs(limit: .max)) == Set(urgent))
+        #expect(Set(found).isSuperset(of: urgent))
+        #expect(server.wantCount(of: peer) == BitswapServer.maxWantsPerPeer)
+    }
+
     @Test("identity CIDs are ignored: their data is in them")
     func identity() throws {
         let cid = CID(codec: .raw, multihash: Multihash(code: Multihash.identityCode, digest: [1, 2]))
