@@ -191,6 +191,8 @@ extension FunctionProcess {
         let arrival = answers.receive(from: helper.socket)
         if arrival == .some { meter.progressed() }
         while let (kind, body) = try answers.next() { try take(kind, body, onAnswer) }
+        // Whoever takes the answers may have been long about it, such as for a spill.
+        if arrival == .some { meter.progressed() }
         if arrival == .closed { throw .function(helper.fault()) }
     }
 

@@ -32,19 +32,28 @@ actor RunFetcher {
         }
     }
 
-    /// Fetches whole run files at once.
+    /// Fetches whole run files at once, and checks that they are some.
     ///
-    /// What cannot be had, or is none, is left to the reduces, which meet it again and report it.
-    nonisolated func fetchRuns(_ runs: [RunReference], partitionCount: Int, into ingest: Ingest) async {
-        await withDiscardingTaskGroup { group in
+    /// - Returns: what is wrong with those that could not be had, by root.
+    nonisolated func fetchRuns(_ runs: [RunReference], partitionCount: Int, into ingest: Ingest) async
+        -> [CID: TaskFault]
+    {
+        await withTaskGroup(of: [CID: TaskFault].self) { group in
             let shared = RunQueue(runs)
             for _ in 0..<min(runs.count, ClusterLimits.parallelRunFetches) {
                 group.addTask {
+                    var faults: [CID: TaskFault] = [:]
                     while let run = await shared.next() {
-                        try? await self.fetchRun(run, partitionCount: partitionCount, into: ingest)
+                        do throws(TaskFault) {
+                            try await self.fetchRun(run, partitionCount: partitionCount, into: ingest)
+                        } catch {
+                            faults[run.root] = error
+                        }
                     }
+                    return faults
                 }
             }
+            return await group.reduce(into: [:]) { all, some in all.merge(some) { first, _ in first } }
         }
     }
 

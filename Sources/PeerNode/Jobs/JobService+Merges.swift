@@ -63,15 +63,19 @@ extension JobService {
                 case .failure(.notAllowed(let reason)):
                     job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
                     lost += items.filter { job.outputs[0][$0] != nil }
-                case .failure(.task(let fault)):
-                    job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
-                    if let worker = workerIDs[peer] { coordinator.blame(worker, in: job.number) }
-                    lost += items.filter { job.outputs[0][$0] != nil }
+                case .failure(.task(let fault)): lost += disown(items, of: peer, fault, in: job)
                 }
             }
         }
         let runs = await gather(merged.map(\.file), of: job, execution, cluster)
-        for (run, items) in zip(runs, merged.map(\.items)) {
+        for (outcome, (file, items)) in zip(runs, merged) {
+            let run: any RunBytes
+            switch outcome {
+            case .success(let good): run = good
+            case .failure(let fault):
+                if let peer = file.holder { lost += disown(items, of: peer, fault, in: job) }
+                continue
+            }
             // Its worker may have been lost meanwhile, and the outputs with it.
             guard items.allSatisfy({ job.outputs[0][$0] != nil }) else { continue }
             job.mergedRuns.append(ActiveJob.MergedRun(run: run, items: items))
@@ -84,6 +88,15 @@ extension JobService {
         // A worker that failed once is given no second chance to keep something.
         if !lost.isEmpty { job.workersMerge = false }
         return lost
+    }
+
+    /// A worker has not done what it should with the outputs that it kept.
+    ///
+    /// - Returns: those of `items` that are lost by it.
+    private func disown(_ items: [Int], of peer: PeerID, _ fault: TaskFault, in job: ActiveJob) -> [Int] {
+        job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
+        if let worker = workerIDs[peer] { coordinator.blame(worker, in: job.number) }
+        return items.filter { job.outputs[0][$0] != nil }
     }
 
     /// Runs that workers keep and have not merged, in input order.
@@ -125,23 +138,24 @@ extension JobService {
         of job: ActiveJob,
         _ execution: JobExecution,
         _ cluster: JobCluster
-    ) async -> [any RunBytes] {
+    ) async -> [Result<any RunBytes, TaskFault>] {
+        var faults: [CID: TaskFault] = [:]
         let isSmall = files.reduce(0) { $0 + $1.byteCount } <= ClusterLimits.smallShuffleByteCount
         if isSmall {
             let count = job.status.spec.reduceCount
-            await cluster.fetcher.fetchRuns(files, partitionCount: count, into: execution.ingest)
+            faults = await cluster.fetcher.fetchRuns(files, partitionCount: count, into: execution.ingest)
         } else if job.status.spec.reduceCount > 1 {
             apply(coordinator.openStage(job.outputs.count - 1, of: job.number, now: now))
         }
         return files.map { file in
+            if let fault = faults[file.root] { return .failure(fault) }
             if isSmall {
-                return StoredRun(root: file.root, byteCount: file.byteCount, store: execution.store)
+                return .success(
+                    StoredRun(root: file.root, byteCount: file.byteCount, store: execution.store)
+                )
             }
-            return RemoteRun(
-                file,
-                store: storage.store,
-                exchange: cluster.exchange,
-                ingest: execution.ingest
+            return .success(
+                RemoteRun(file, store: storage.store, exchange: cluster.exchange, ingest: execution.ingest)
             )
         }
     }
