@@ -11,12 +11,11 @@ private enum Examples {
         String(#filePath.dropLast("Tests/SandboxTests/ExampleTests.swift".count))
         + "Examples"
 
-    /// Where they were built; `nil` when this machine cannot build them.
+    /// Where they were built, beside the helper; `nil` when this machine cannot build them.
     static let built: String? = {
-        guard BuiltHelper.path != nil else { return nil }
-        var template = Array("/tmp/examples-XXXXXX".utf8CString)
-        guard let path = mkdtemp(&template).map({ String(cString: $0) }) else { return nil }
-        return system("make -s -C '\(folder)' BUILD='\(path)' >/dev/null 2>&1") == 0 ? path : nil
+        guard let helper = BuiltHelper.path, let slash = helper.lastIndex(of: "/") else { return nil }
+        let path = helper[..<slash] + "/examples"
+        return system("make -s -C '\(folder)' BUILD='\(path)' >/dev/null 2>&1") == 0 ? String(path) : nil
     }()
 
     static func bytes(_ path: String) throws -> [UInt8] {
