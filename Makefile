@@ -9,7 +9,7 @@ RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
 SOURCES := Package.swift Sources Tests Fuzz
 
-.PHONY: help setup build test interop fuzz sim check fmt lint demo cluster test-cluster bench install clean
+.PHONY: help setup build test interop fuzz sim check fmt lint demo cluster test-cluster bench examples install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -70,6 +70,9 @@ bench: ## measure against other programs (BENCH_ARGS="--rows wc --sizes 32M")
 	@dev/setup mawk ripgrep python3-venv gcc
 	@$(MAKE) --no-print-directory build
 	@Benchmarks/bench $(BENCH_ARGS)
+
+examples: ## build the WebAssembly examples into Examples/build
+	@$(MAKE) --no-print-directory -C Examples
 
 install: build ## install into PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -222,11 +222,14 @@ static inline bool mr_next_record(mr_bytes *bytes, enum mr_format format, mr_byt
     return true;
 }
 
+// Behind a batch are this many bytes that may be read and written.
+enum { mr_slack = 16 };
+
 // Where the host puts the next bytes.
 MR_EXPORT(mr_buffer) void *mr_input_buffer(uint32_t count) {
     static mr_buffer_t input;
     input.count = 0;
-    mr_reserve(&input, count > 0 ? count : 1);
+    mr_reserve(&input, count + mr_slack);
     return input.start;
 }
 

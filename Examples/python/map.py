@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Word count, the map: a line of text in, a `word TAB 1` line out for each word."""
+"""Word count, the map: a line of text in, a `word TAB 1` line out for each word. Bytes, so that any encoding will do."""
 import sys
 
-for line in sys.stdin:
+for line in sys.stdin.buffer:
     for word in line.split():
-        print(f"{word}\t1")
+        sys.stdout.buffer.write(word + b"\t1\n")

@@ -3,6 +3,6 @@
 import itertools
 import sys
 
-pairs = (line.rstrip("\n").split("\t", 1) for line in sys.stdin)
+pairs = (line.rstrip(b"\n").split(b"\t", 1) for line in sys.stdin.buffer)
 for word, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
-    print(f"{word}\t{sum(int(count) for _, count in group)}")
+    sys.stdout.buffer.write(b"%s\t%d\n" % (word, sum(int(count) for _, count in group)))

@@ -266,6 +266,15 @@ struct JavaScriptFaultTests {
         #expect(fault != nil)
     }
 
+    @Test("What attempts leave behind does not add up")
+    func manyAttempts() throws {
+        let helper = try FunctionHelper.script(
+            "const all = new Array(100000).fill(0).map((_, i) => ({ i })); export function map(_, v, emit) { emit(all.length) }",
+            limits: FunctionLimits(memoryByteCount: 250 << 20)
+        )
+        for _ in 0..<150 { #expect(try helper.map("x") == [Pair("100000")]) }
+    }
+
     @Test("A function that replaces what is built in harms itself at most")
     func replacedBuiltIns() throws {
         let helper = try FunctionHelper.script(

@@ -62,6 +62,19 @@ struct WebAssemblyTests {
         for _ in 0..<3 { #expect(try helper.map("x") == [Pair([1], nil)]) }
     }
 
+    @Test("A module goes on while the engine compiles what is hot in it")
+    func compiledMeanwhile() throws {
+        // 100,000 times around a loop, then what `echo` does.
+        let code: [UInt8] =
+            [0x41, 0xa0, 0x8d, 0x06, 0x21, 2, 0x03, 0x40, 0x20, 2, 0x41, 1, 0x6b, 0x22, 2, 0x0d, 0, 0x0b]
+            + [0x20, 0, 0x20, 1, 0x10, 0]
+        for _ in 0..<4 {
+            let module = WasmText.map(imports: [WebAssemblyTests.emit], code)
+            let helper = try WebAssemblyTests.helper(module.bytes)
+            for _ in 0..<20 { #expect(try helper.map("a\tb\n", .kv) == [Pair("a", "b")]) }
+        }
+    }
+
     @Test("Random numbers depend on the seed alone")
     func random() throws {
         let code: [UInt8] =

@@ -33,7 +33,7 @@ struct AttemptMeter {
         lastLook = now
         try check(
             "processor time",
-            helper.cpuMilliseconds - cpuAtStart,
+            max(helper.cpuMilliseconds, cpuAtStart) - cpuAtStart,
             limits.cpuMilliseconds,
             .milliseconds
         )

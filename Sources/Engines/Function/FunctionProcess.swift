@@ -89,8 +89,17 @@ extension FunctionProcess {
         guard case .spawned = state else {
             preconditionFailure("a helper is prepared once, and not in \(state)")
         }
+        let body = preparation.body
+        guard body.count <= Frame.maxBodyByteCount else {
+            throw .function(
+                FunctionFault(
+                    .invalid,
+                    "the function and its arguments are larger than \(Frame.maxBodyByteCount) bytes"
+                )
+            )
+        }
         meter = AttemptMeter(preparation.limits, of: helper)
-        try exchange(UnsentFrame(.prepare, preparation.body), awaitsAnswer: true, onAnswer)
+        try exchange(UnsentFrame(.prepare, body), awaitsAnswer: true, onAnswer)
         guard let readiness else {
             throw .function(
                 FunctionFault(.protocolViolation, "the process for functions is done before it is ready")

@@ -11,8 +11,8 @@ package struct LoadedFunction: Sendable {
 
     /// Largest JavaScript file, in bytes.
     package static let maxScriptByteCount = 16 << 20
-    /// Largest WebAssembly module, in bytes.
-    package static let maxModuleByteCount = 64 << 20
+    /// Largest WebAssembly module, in bytes: it goes to its process in one frame.
+    package static let maxModuleByteCount = 60 << 20
 
     /// The function in a file: what kind it is of its first bytes tell.
     package init(file: FunctionReference, bytes: [UInt8]) {

@@ -26,7 +26,9 @@ public struct JobSpec: Hashable, Sendable {
     public var skipsLongRecords: Bool
     /// Files that commands find in their working folder; sorted by name, each name once.
     public var files: [JobFile] = []
-    /// Records on which functions may fail in the whole job; they are skipped and counted. 0: the first one fails the job.
+    /// Records of the whole job on which functions may fail.
+    ///
+    /// They are skipped and counted; with 0 the first one fails the job.
     public var skipBad = 0
     /// What an attempt of a user function may use; a node's own limits hold where they are lower.
     public var limits = TaskLimits()

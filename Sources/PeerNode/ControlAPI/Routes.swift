@@ -1,3 +1,4 @@
+internal import Engines
 internal import Multiformats
 
 extension ControlServer {
@@ -113,7 +114,7 @@ extension ControlServer {
 
 extension ControlServer {
     /// Largest function that is taken, in bytes: that of a WebAssembly module.
-    static let functionByteLimit = 64 << 20
+    static let functionByteLimit = LoadedFunction.maxModuleByteCount
 
     func routeFunctions(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
         let name = request.queryItem("name") ?? ""

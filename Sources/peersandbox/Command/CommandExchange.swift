@@ -35,9 +35,9 @@ struct CommandExchange {
             try look()
             reap()
         }
-        // What still holds the pipes is no longer waited for: its output so far counts, and it ends.
-        try readAll()
+        // What still holds the pipes is no longer waited for: it ends, and its output so far counts.
         ProcessTree.own.killAll()
+        try readAll()
         try pairs.finish(channel)
         errors.finish(channel)
         try check()

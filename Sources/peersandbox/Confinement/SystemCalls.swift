@@ -19,7 +19,8 @@ enum SystemCalls {
         "exit",
         "exit_group", "gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid",
         // Signals of its own.
-        "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
+        "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sigaltstack",
+        "restart_syscall",
         // Clocks.
         "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
         // The machine.

@@ -49,7 +49,7 @@ enum Prelude {
         const stringify = JSON.stringify;
         const symbolText = unbound(Symbol.prototype.toString);
         const isPrototypeOf = unbound(Object.prototype.isPrototypeOf);
-        const charCodeAt = unbound(String.prototype.charCodeAt);
+        const StringPrototype = String.prototype, charCodeAt = StringPrototype.charCodeAt;
         const TypedArrayPrototype = getPrototypeOf(Uint8Array.prototype);
         const arrayName = unbound(getOwnPropertyDescriptor(TypedArrayPrototype, Symbol.toStringTag).get);
         const arrayLength = unbound(getOwnPropertyDescriptor(TypedArrayPrototype, "length").get);
@@ -186,8 +186,7 @@ enum Prelude {
         define(globalThis, "counter", counter);
 
         // Emitted pairs. Every element of `parts` exists from the start, so that no prototype is asked for it.
-        const parts = [];
-        for (let i = 0; i < partCapacity; i++) push(parts, "");
+        const parts = new Array(partCapacity).fill("");
         const sizes = new Int32Array(new ArrayBuffer(4 * partCapacity));
         let used = 0, stale = 0, units = 0;
         let bytes = new Bytes(new ArrayBuffer(65536)), bytesUsed = 0;
@@ -197,13 +196,20 @@ enum Prelude {
         const digits = [];
         for (let i = 0; i < 256; i++) push(digits, "" + i);
         const wide = /[^\0-\xff]/;
+        // Whether the method that is called the fastest way is still the one that it was.
+        let hasOwnMethods = true;
+        function isWide(text) {
+            if (!hasOwnMethods) return apply(exec, wide, [text]) !== null;
+            for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 255) return true;
+            return false;
+        }
 
         function emit(key, value) {
             if (!active) tooLate();
-            const keyPart = typeof key === "string" && !isLatin1 ? key : part(key, "key");
+            const keyPart = typeof key === "string" && !(isLatin1 && isWide(key)) ? key : part(key, "key");
             let valuePart = value;
             if (typeof value === "number" && (value >>> 0) === value && value < 256) valuePart = digits[value];
-            else if (typeof value !== "string" || isLatin1) valuePart = part(value, "value");
+            else if (typeof value !== "string" || (isLatin1 && isWide(value))) valuePart = part(value, "value");
             if (used + 2 > partCapacity || units > partUnits) flush();
             put(keyPart);
             if (valuePart === undefined) {
@@ -221,7 +227,7 @@ enum Prelude {
         function part(value, what) {
             switch (typeof value) {
             case "string":
-                if (isLatin1 && apply(exec, wide, [value]) !== null) {
+                if (isLatin1 && isWide(value)) {
                     throw new RangeFailure("the " + what + " " + cut(stringify(value), 100)
                         + " has characters above U+00FF, which the encoding latin1 does not have");
                 }
@@ -309,6 +315,7 @@ enum Prelude {
             mark = used;
             bytesMark = bytesUsed;
             isSent = false;
+            hasOwnMethods = StringPrototype.charCodeAt === charCodeAt;
             active = true;
         }
         function checkResult(result) {
@@ -474,7 +481,7 @@ enum Prelude {
                     // From here on it is like the pairs of the same key behind it.
                     bounds[2 * pair] = -1;
                     current = new Values();
-                    active = true;
+                    begin();
                     const result = call(currentKey, current, emit);
                     if (result !== undefined) checkResult(result);
                     commit();

@@ -18,6 +18,7 @@ final class ScriptContext {
     let reference: JSGlobalContextRef
     /// What native functions call; kept as long as the context can call them.
     private var natives: [NativeFunction] = []
+    private var kept: [Value] = []
 
     init() {
         guard let reference = JSGlobalContextCreateInGroup(ScriptContext.group, nil) else {
@@ -26,7 +27,10 @@ final class ScriptContext {
         self.reference = reference
     }
 
-    deinit { JSGlobalContextRelease(reference) }
+    deinit {
+        for value in kept { JSValueUnprotect(reference, value) }
+        JSGlobalContextRelease(reference)
+    }
 
     var global: JSObjectRef? { JSContextGetGlobalObject(reference) }
 
@@ -52,7 +56,11 @@ final class ScriptContext {
     }
 
     /// Keeps a value until the context ends.
-    func keep(_ value: Value?) { JSValueProtect(reference, value) }
+    func keep(_ value: Value?) {
+        guard let value else { return }
+        JSValueProtect(reference, value)
+        kept.append(value)
+    }
 }
 
 // MARK: - Values

@@ -3,7 +3,7 @@ import FunctionProtocol
 
 /// Packs what a function emitted: one string of all texts, and the size of each key and value (`Prelude`).
 struct ScriptOutput {
-    /// The text's bytes if it is ASCII.
+    /// The text's bytes if each is a unit.
     private var narrow: [CChar] = []
     private var packed: [UInt8] = []
 
@@ -21,6 +21,10 @@ struct ScriptOutput {
             string.copyASCII(to: UnsafeMutableBufferPointer(rebasing: $0[..<room]))
         }
         if isASCII {
+            try packNarrow(sizes, bytes, channel)
+        } else if encoding == .latin1 {
+            let units = string.units
+            for index in 0..<units.count { narrow[index] = CChar(truncatingIfNeeded: units[index]) }
             try packNarrow(sizes, bytes, channel)
         } else {
             try packWide(string.units, sizes, bytes, encoding, channel)
@@ -90,9 +94,9 @@ struct ScriptOutput {
         _ encoding: TextEncoding,
         _ channel: Channel
     ) throws(FunctionFault) {
-        packed.removeAll(keepingCapacity: true)
         var textPosition = 0
         var bytePosition = 0
+        packed.removeAll(keepingCapacity: true)
         for index in stride(from: 0, to: sizes.count - 1, by: 2) {
             let head = packed.count
             packed.append(contentsOf: repeatElement(0, count: PackedPairs.headByteCount))
@@ -100,7 +104,10 @@ struct ScriptOutput {
                 let size = sizes[index + part]
                 let start = packed.count
                 if size >= 0 {
-                    encoding.append(units[textPosition..<textPosition + Int(size)], to: &packed)
+                    encoding.append(
+                        UnsafeBufferPointer(rebasing: units[textPosition..<textPosition + Int(size)]),
+                        to: &packed
+                    )
                     textPosition += Int(size)
                 } else if size < -1 {
                     let count = -2 - Int(size)

@@ -89,36 +89,32 @@ extension TextEncoding {
 
 extension TextEncoding {
     /// Appends the bytes of `units`; in `latin1` none is above 0xFF.
-    func append(_ units: Slice<UnsafeBufferPointer<UInt16>>, to bytes: inout [UInt8]) {
+    func append(_ units: UnsafeBufferPointer<UInt16>, to bytes: inout [UInt8]) {
+        var position = 0
         if self == .latin1 {
             bytes.append(contentsOf: units.lazy.map { UInt8(truncatingIfNeeded: $0) })
-        } else {
-            TextEncoding.appendUTF16(units, to: &bytes)
+            return
         }
-    }
-
-    private static func appendUTF16(_ units: Slice<UnsafeBufferPointer<UInt16>>, to bytes: inout [UInt8]) {
-        var position = units.startIndex
-        while position < units.endIndex {
+        while position < units.count {
             let unit = units[position]
             position += 1
             if unit < 0x80 {
                 bytes.append(UInt8(unit))
             } else if unit < 0x800 {
                 bytes.append(0xc0 | UInt8(unit >> 6))
-                bytes.append(tail(UInt32(unit)))
-            } else if unit & 0xfc00 == 0xd800, position < units.endIndex, units[position] & 0xfc00 == 0xdc00 {
+                bytes.append(TextEncoding.tail(UInt32(unit)))
+            } else if unit & 0xfc00 == 0xd800, position < units.count, units[position] & 0xfc00 == 0xdc00 {
                 let scalar = 0x10000 + UInt32(unit & 0x3ff) << 10 + UInt32(units[position] & 0x3ff)
                 position += 1
                 bytes.append(0xf0 | UInt8(scalar >> 18))
-                bytes.append(tail(scalar >> 12))
-                bytes.append(tail(scalar >> 6))
-                bytes.append(tail(scalar))
+                bytes.append(TextEncoding.tail(scalar >> 12))
+                bytes.append(TextEncoding.tail(scalar >> 6))
+                bytes.append(TextEncoding.tail(scalar))
             } else {
-                let scalar = UInt32(unit & 0xf800 == 0xd800 ? replacement : unit)
+                let scalar = UInt32(unit & 0xf800 == 0xd800 ? TextEncoding.replacement : unit)
                 bytes.append(0xe0 | UInt8(scalar >> 12))
-                bytes.append(tail(scalar >> 6))
-                bytes.append(tail(scalar))
+                bytes.append(TextEncoding.tail(scalar >> 6))
+                bytes.append(TextEncoding.tail(scalar))
             }
         }
     }

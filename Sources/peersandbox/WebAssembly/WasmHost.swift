@@ -1,6 +1,7 @@
-/// The part of the WebAssembly engine that is JavaScript: it makes instances, moves bytes into and out of their memory,
-/// which JavaScriptCore's C API does not reach, and catches traps. No JavaScript of a user runs beside it.
+/// The part of the WebAssembly engine that is JavaScript.
 ///
+/// It makes instances, moves bytes into and out of their memory, which JavaScriptCore's C API does not reach, and
+/// catches traps. No JavaScript of a user runs beside it.
 /// `install(native, module bytes)` returns the entries that `WasmInstance` calls.
 enum WasmHost {
     /// Emitted bytes held at once, about.
