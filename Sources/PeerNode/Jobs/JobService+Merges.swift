@@ -20,7 +20,12 @@ extension JobService {
     /// - Returns: `false` when they cannot; then the attempt has been given back, and lost outputs are made again.
     func gatherMergedRuns(for id: AttemptID, of job: ActiveJob, _ cluster: JobCluster) async -> Bool {
         guard let item = running[id]?.attempt.item else { return false }
-        while job.merging == .running { await withCheckedContinuation { job.mergeWaiters.append($0) } }
+        while job.merging == .running {
+            await withCheckedContinuation { waiter in
+                // Looked at again here: the task may have been queued anew on the way.
+                if job.merging == .running { job.mergeWaiters.append(waiter) } else { waiter.resume() }
+            }
+        }
         if job.merging == .none {
             job.merging = .running
             let lost = await mergeKeptRuns(of: job, cluster)

@@ -313,7 +313,12 @@ extension JobService {
 
     /// The runs that a reduce reads, as files that the worker can fetch.
     private func sharedRuns(for item: WorkItem, of job: ActiveJob) async throws(TaskFault) -> [StoredFile] {
-        while job.sharing == .running { await withCheckedContinuation { job.shareWaiters.append($0) } }
+        while job.sharing == .running {
+            await withCheckedContinuation { waiter in
+                // Looked at again here: the task may have been queued anew on the way.
+                if job.sharing == .running { job.shareWaiters.append(waiter) } else { waiter.resume() }
+            }
+        }
         if job.sharing == .none, let execution = job.planned?.execution {
             job.sharing = .running
             defer {

@@ -204,7 +204,7 @@ public actor JobService {
         let actions = coordinator.cancel(job.number, now: now)
         if actions.isEmpty { end(job, .cancelled) } else { apply(actions) }
         guard active[job.number] != nil else { return }
-        await withCheckedContinuation { job.endWaiters.append($0) }
+        await waitForEnd(of: job)
     }
 
     /// The job's log, oldest line first.
@@ -251,7 +251,7 @@ public actor JobService {
     /// - Throws: `JobServiceError.unknownJob`; `.stopped` when the service stops first.
     public func end(of id: JobID) async throws(JobServiceError) -> JobStatus {
         if let job = try await unfinishedJob(id) {
-            await withCheckedContinuation { job.endWaiters.append($0) }
+            await waitForEnd(of: job)
             if job.status.state.isFinal { return job.status }
             throw JobServiceError(.stopped, "the node stopped before job \(id) ended")
         }
@@ -339,6 +339,13 @@ extension JobService {
     private func makeID() -> JobID {
         lastIDTime = max(lastIDTime + 1, WallClock.milliseconds)
         return JobID(milliseconds: lastIDTime, randomness: UInt32.random(in: 0...UInt32.max))
+    }
+
+    private func waitForEnd(of job: ActiveJob) async {
+        await withCheckedContinuation { waiter in
+            // Looked at again here: the task may have been queued anew on the way.
+            if active[job.number] != nil { job.endWaiters.append(waiter) } else { waiter.resume() }
+        }
     }
 
     func activeJob(_ id: JobID) -> ActiveJob? { numbers[id].flatMap { active[$0] } }
