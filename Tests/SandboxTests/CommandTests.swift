@@ -202,7 +202,10 @@ struct CommandConfinementTests {
         #expect(try lines("(echo x >/proc/1/oom_score_adj) 2>/dev/null || echo refused") == ["refused"])
     }
 
-    @Test("Commands of an ordinary user run as that user", .enabled(if: geteuid() == 0, "needs root"))
+    @Test(
+        "Commands of an ordinary user run as that user",
+        .enabled(if: Privileges.canSwitchUser, "needs root")
+    )
     func ordinaryUser() throws {
         guard access("/usr/bin/setpriv", X_OK) == 0 else { return }
         let built: String = try #require(BuiltHelper.path)
