@@ -37,14 +37,14 @@ enum Daemon {
             }
             let home = HomeFolder(path: parsed.value("home"))
             let settings = try settings(parsed, home)
-            Task { exit(await serve(home, settings, signals, streams)) }
+            Task { streams.leave(await serve(home, settings, signals, streams)) }
         } catch let error as UsageError {
             streams.note("peernode: \(error.message); `peernode --help` explains")
-            exit(2)
+            streams.leave(2)
         } catch {
             let fault = NodeError.wrap(error)
             streams.note("peernode: \(fault.message)")
-            exit(fault.code == .invalidArgument ? 2 : 1)
+            streams.leave(fault.code == .invalidArgument ? 2 : 1)
         }
         signals.watch()
     }
@@ -68,8 +68,7 @@ enum Daemon {
         for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) {
             streams.line(String(line))
         }
-        streams.flush()
-        exit(0)
+        streams.leave(0)
     }
 
     /// The settings file, overruled by flags; lists of addresses are replaced, not extended.

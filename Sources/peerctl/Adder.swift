@@ -47,7 +47,7 @@ struct Adder: Sendable {
         let node = node
         call.session.onInterrupt {
             try? await node.abandonAdd(session)  // a lease that cannot be given up ends by itself
-            return .exit(130)
+            return .leave(130)
         }
         defer { call.session.onInterrupt(nil) }
         do {

@@ -52,12 +52,12 @@ struct JobWatch: Sendable {
             call.streams.error("\npeerctl: leave job \(id) running? [y/N] ")
             if let answer = readLine(), answer.lowercased().hasPrefix("y") {
                 call.streams.note("job \(id) goes on; `peerctl status \(id) --watch` shows it")
-                return .exit(130)
+                return .leave(130)
             }
         }
         try? await node.cancelJob(id)  // it may have ended meanwhile
         call.streams.note("peerctl: job \(id) cancelled")
-        return .exit(130)
+        return .leave(130)
     }
 }
 

@@ -8,9 +8,7 @@ enum Peerctl {
         let session = Session()
         session.blockSignals()
         Task {
-            let code = await Peerctl.run(session)
-            session.streams.flush()
-            exit(code)
+            session.streams.leave(await Peerctl.run(session))
         }
         session.watch()
     }

@@ -26,7 +26,7 @@ final class Session: Sendable {
 
     /// What Ctrl-C comes to.
     enum InterruptReply: Sendable {
-        case exit(Int32)
+        case leave(Int32)
         case goOn
     }
 
@@ -120,22 +120,17 @@ final class Session: Sendable {
             defer { state.isInterrupted = true }
             return (state.onInterrupt, state.isInterrupted)
         }
-        guard let reply, !isSecond else { leave(code) }
+        guard let reply, !isSecond else { streams.leave(code) }
         state.withLock { $0.deadline = Session.monotonic() + Int64(Session.graceSeconds) * 1000 }
         Task {
             switch await reply() {
-            case .exit(let code): leave(code)
+            case .leave(let code): streams.leave(code)
             case .goOn:
                 state.withLock {
                     $0.isInterrupted = false; $0.deadline = nil
                 }
             }
         }
-    }
-
-    private func leave(_ code: Int32) -> Never {
-        streams.flush()
-        _exit(code)
     }
 
     private func tick() {
@@ -151,9 +146,9 @@ final class Session: Sendable {
         }
         if let notice { streams.note("peerctl: waiting for \(notice)") }
         guard isLate else { return }
-        if isInterrupted { leave(130) }
+        if isInterrupted { streams.leave(130) }
         fail("not done after \(timeout); give it longer with --timeout")
-        leave(1)
+        streams.leave(1)
     }
 
     private static func monotonic() -> Int64 {

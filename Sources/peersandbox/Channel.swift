@@ -17,7 +17,7 @@ final class Channel {
     /// The next `records` or `input` frame, or `nil` behind the `end` of the attempt's input.
     func next() throws(FunctionFault) -> Frame? {
         guard isInputOpen else { return nil }
-        guard let frame = receive() else { exit(0) }
+        guard let frame = receive() else { _exit(0) }
         switch frame.kind {
         case .records, .input:
             return frame
@@ -29,7 +29,7 @@ final class Channel {
                 .failed,
                 FunctionFault(.protocolViolation, "a frame of kind \(frame.kind) in an attempt").body
             )
-            exit(1)
+            _exit(1)
         }
     }
 
@@ -121,7 +121,7 @@ extension Channel {
         guard head.count == Frame.headByteCount else { return nil }
         guard let (kind, byteCount) = Frame.parse(head: head) else {
             send(.failed, FunctionFault(.protocolViolation, "bytes that are no frame: \(head)").body)
-            exit(1)
+            _exit(1)
         }
         let body = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
             count = fill(
@@ -160,7 +160,7 @@ extension Channel {
             if written >= 0 {
                 parts.drop(written)
             } else if errno != EINTR {
-                exit(0)
+                _exit(0)
             }
         }
     }

@@ -41,11 +41,11 @@ enum Sandbox {
                 channel.failAttempt(error)
             }
         }
-        exit(0)
+        _exit(0)
     }
 
     private static func load(_ type: any Runner.Type, missing: [String], _ channel: Channel) -> any Runner {
-        guard let frame = channel.receive() else { exit(0) }
+        guard let frame = channel.receive() else { _exit(0) }
         guard frame.kind == .prepare, let preparation = Preparation(body: frame.body) else {
             end(channel, because: "the first frame is not a preparation")
         }
@@ -57,18 +57,18 @@ enum Sandbox {
             return runner
         } catch {
             channel.send(.failed, error.body)
-            exit(1)
+            _exit(1)
         }
     }
 
     private static func end(_ channel: Channel, because reason: String) -> Never {
         channel.send(.failed, FunctionFault(.protocolViolation, reason).body)
-        exit(1)
+        _exit(1)
     }
 
     private static func refuse(_ reason: String) -> Never {
         let text = "peersandbox: \(reason)\n"
         write(STDERR_FILENO, text, text.utf8.count)
-        exit(usageStatus)
+        _exit(usageStatus)
     }
 }

@@ -44,6 +44,15 @@ package final class StandardStreams: Sendable {
     /// Writes what is gathered.
     package func flush() { pending.withLock { StandardStreams.drain(&$0) } }
 
+    /// Writes what is gathered and ends the process.
+    ///
+    /// Threads may still be at their end then. `exit` would have libcrypto free what belongs to them at the same time
+    /// (a crash in one of some thousand commands), so destructors of libraries are left out.
+    package func leave(_ code: Int32) -> Never {
+        flush()
+        _exit(code)
+    }
+
     /// Writes a line to stderr.
     package func note(_ text: String) { error(text + "\n") }
 
@@ -69,7 +78,7 @@ package final class StandardStreams: Sendable {
             _ = "peerctl: cannot write to standard output: \(reason)\n".withCString {
                 write(STDERR_FILENO, $0, strlen($0))
             }
-            exit(1)
+            _exit(1)
         }
     }
 
