@@ -1,6 +1,7 @@
 // Linux calls that the Glibc module does not carry.
 #pragma once
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -18,9 +19,19 @@
 extern int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict length, int flags);
 extern int pipe2(int descriptors[2], int flags);
 
-// Of <spawn.h>, which glibc shows in part only under _GNU_SOURCE (the flag is POSIX_SPAWN_SETSID).
+// Of <spawn.h>, which glibc shows in part only under _GNU_SOURCE.
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
-static const short spawn_setsid_flag = 0x80;
+
+// A program started with these attributes has a session of its own, no blocked signals, and the usual answer to each.
+static inline void spawn_in_own_session(posix_spawnattr_t *attributes) {
+    const short in_own_session = 0x80;  // POSIX_SPAWN_SETSID
+    sigset_t signals;
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(attributes, &signals);
+    sigfillset(&signals);
+    posix_spawnattr_setsigdefault(attributes, &signals);
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | in_own_session);
+}
 
 // Read here because whichever C module is loaded first claims the fields of this struct in Swift.
 static inline int socket_address_family(const struct sockaddr *address) { return address->sa_family; }

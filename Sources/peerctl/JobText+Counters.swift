@@ -1,6 +1,7 @@
 import MRProtocol
 import PeerNode
 
+/// Counters of a job, as `run` and `status` show them.
 extension JobText {
     /// Counters of the node's own that are not zero, as rows of a table.
     static func counters(_ counters: TaskCounters) -> [[String]] {

@@ -86,6 +86,17 @@ import Testing
         #expect(try store.collectGarbage().removedBlockCount == 0)
     }
 
+    /// The race is lost now and then only, so it is run often.
+    @Test func programsThatMakeAHomeAtOnceAllOpenIt() async throws {
+        for round in 0..<40 {
+            let path = folder.path + "/together-\(round).db"
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<6 { group.addTask { try SQLiteBlockStore(path: path).close() } }
+                try await group.waitForAll()
+            }
+        }
+    }
+
     /// A job's inputs may be large: the cost of holding them must not depend on it.
     @Test func holdingWritesOneRowHoweverLargeTheFile() throws {
         let store = try SQLiteBlockStore(path: folder.database)

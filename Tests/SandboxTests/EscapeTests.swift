@@ -16,14 +16,12 @@ struct EscapeTests {
     /// Tries in the suite; fewer means that some were lost.
     private static let tryCount = 77
 
-    private static let canSwitchUser = Privileges.canSwitchUser && access("/usr/bin/setpriv", X_OK) == 0
-
     @Test("Each is refused", .enabled(if: Privileges.canConfine, "needs a root that can become another user"))
     func escapes() throws { try check(Helper(.probe)) }
 
     @Test(
         "Each is refused to an ordinary user's process",
-        .enabled(if: canSwitchUser, "needs root and setpriv")
+        .enabled(if: Privileges.canStartAsAnotherUser, "needs root and setpriv")
     )
     func escapesOfAnOrdinaryUser() throws {
         let folder = try TemporaryFolder()

@@ -66,6 +66,13 @@ struct LimitTests {
         #expect(!helper.process.isUsable && !helper.isAlive)
     }
 
+    @Test("A function that fits no frame is refused before it is sent")
+    func tooLargeForAFrame() throws {
+        let program = [UInt8](repeating: 0x20, count: Frame.maxBodyByteCount)
+        let failure = fault { _ = try FunctionHelper(.javaScript, program, name: "large.js") }
+        #expect(failure?.code == .invalid)
+    }
+
     @Test("A helper that crashes is told from one that fails")
     func crash() throws {
         let helper = try Helper(.probe)

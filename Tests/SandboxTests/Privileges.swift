@@ -4,6 +4,8 @@ import Glibc
 enum Privileges {
     /// Root in full, with CAP_SETGID, CAP_SETUID and CAP_SYS_ADMIN; containers often have a root without them.
     static let canSwitchUser = geteuid() == 0 && hasCapabilities([6, 7, 21])
+    /// It can, and has the program for it.
+    static let canStartAsAnotherUser = canSwitchUser && access("/usr/bin/setpriv", X_OK) == 0
     /// An ordinary user, or a root that can become one.
     static let canConfine = geteuid() != 0 || canSwitchUser
 

@@ -55,9 +55,15 @@ enum Schema {
     /// Makes the tables in a new file, or checks that they are the ones this version knows.
     static func prepare(_ connection: Connection, path: String) throws {
         var found = try connection.integer("PRAGMA user_version") ?? 0
-        if found == 0 {
-            if try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0 == 0 { try make(connection) }
-            // Another process may have made the tables between the two questions.
+        if found == 0, try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0 == 0 {
+            // The page size counts only before the first write, and before write-ahead logging.
+            try connection.execute("PRAGMA page_size = \(pageByteCount); PRAGMA auto_vacuum = INCREMENTAL")
+            try connection.execute("PRAGMA journal_mode = WAL")
+            try connection.transaction {
+                // Another process may have made the tables since.
+                guard try connection.integer("PRAGMA user_version") ?? 0 == 0 else { return }
+                try connection.execute(tables)
+            }
             found = try connection.integer("PRAGMA user_version") ?? 0
         }
         guard try connection.integer("PRAGMA application_id") == applicationID else {
@@ -71,17 +77,6 @@ enum Schema {
                 .newerSchema,
                 "\(path) has version \(found); this program reads version \(version): use the newer program"
             )
-        }
-    }
-
-    private static func make(_ connection: Connection) throws {
-        // The page size counts only before the first write, and before write-ahead logging.
-        try connection.execute("PRAGMA page_size = \(pageByteCount); PRAGMA auto_vacuum = INCREMENTAL")
-        try connection.execute("PRAGMA journal_mode = WAL")
-        try connection.transaction {
-            // Another process may have made the tables since.
-            guard try connection.integer("PRAGMA user_version") ?? 0 == 0 else { return }
-            try connection.execute(tables)
         }
     }
 

@@ -187,14 +187,8 @@ extension HelperProcess {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        // A session of its own: a terminal's Ctrl-C is for the node, and its number names the group to kill.
-        let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | Int32(spawn_setsid_flag)
-        posix_spawnattr_setflags(&attributes, Int16(flags))
+        // A terminal's Ctrl-C is for the node, and the session's number names the group to kill.
+        spawn_in_own_session(&attributes)
 
         var identifier: pid_t = 0
         let number = withCStrings(arguments) { arguments in

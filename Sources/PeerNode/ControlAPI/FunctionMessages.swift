@@ -1,3 +1,4 @@
+/// Functions as the control API says what they are.
 extension FunctionDescription: JSONMessage {
     package var json: JSON {
         [

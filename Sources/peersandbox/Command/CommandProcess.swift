@@ -69,13 +69,7 @@ final class CommandProcess {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | Int32(spawn_setsid_flag)
-        posix_spawnattr_setflags(&attributes, Int16(flags))
+        spawn_in_own_session(&attributes)
         var identifier: pid_t = 0
         let number = withCStrings(["/bin/sh", "-c", command]) { arguments in
             withCStrings(variables.map { "\($0.key)=\($0.value)" }.sorted()) { environment in

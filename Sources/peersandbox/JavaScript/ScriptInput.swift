@@ -1,6 +1,7 @@
 import CJavaScriptCore
 import Glibc
 
+/// What a script is given, as values of its context.
 extension ScriptContext {
     /// A string of `bytes`, whose fields end at `bounds`; these become units of the string.
     func string(
