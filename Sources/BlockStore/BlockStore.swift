@@ -63,11 +63,6 @@ extension BlockStore {
         do { return try withBlock(cid) { Array($0) } } catch { throw .wrap(error) }
     }
 
-    /// The root that a pin names; `nil` when there is no such pin.
-    public func pinnedRoot(_ name: String) throws(BlockStoreError) -> CID? {
-        try pins().first { $0.name == name }?.root
-    }
-
     /// Removes every block that nothing protects.
     @discardableResult
     public func collectGarbage() throws(BlockStoreError) -> GarbageReport {

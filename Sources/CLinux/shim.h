@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -16,11 +17,20 @@
 #include <unistd.h>
 
 // Declared here because glibc shows them only under _GNU_SOURCE, which breaks the Glibc module in debug builds.
+// Of <fcntl.h>: a file that has no name until it is linked (O_TMPFILE, Linux 3.11).
+static const int open_unnamed = 020000000 | O_DIRECTORY;
+
 extern int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict length, int flags);
 extern int pipe2(int descriptors[2], int flags);
 
 // Of <spawn.h>, which glibc shows in part only under _GNU_SOURCE.
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+// Columns of a terminal; 0 for what is none.
+static inline int terminal_column_count(int descriptor) {
+    struct winsize size = {0};
+    return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
 
 // A program started with these attributes has a session of its own, no blocked signals, and the usual answer to each.
 static inline void spawn_in_own_session(posix_spawnattr_t *attributes) {

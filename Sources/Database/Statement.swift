@@ -41,9 +41,6 @@ public final class Statement: @unchecked Sendable {
         sqlite3_clear_bindings(handle)
     }
 
-    /// Ends the current execution and keeps the bindings.
-    public func rewind() { sqlite3_reset(handle) }
-
     /// Binds a value, copying it; the first parameter has index 1.
     public func bind(_ value: SQLValue, at index: Int) throws(DatabaseError) {
         let position = Int32(index)

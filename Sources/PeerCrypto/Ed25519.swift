@@ -79,14 +79,5 @@ public enum Ed25519: Sendable {
                 count = signatureByteCount
             }
         }
-
-        /// Lends seed and public key, 64 bytes: the form in which libp2p and libsodium store a private key.
-        ///
-        /// - Throws: what `body` throws.
-        public func withUnsafeSecretKey<Result, Failure: Error>(
-            _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-        ) throws(Failure) -> Result {
-            try secretKey.withUnsafeBytes(body)
-        }
     }
 }

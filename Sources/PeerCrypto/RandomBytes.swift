@@ -11,9 +11,4 @@ public enum RandomBytes: Sendable {
             filled = count
         }
     }
-
-    /// A uniformly random 64-bit number, to seed what must differ from run to run.
-    public static func makeNumber() -> UInt64 {
-        make(8).reduce(0) { $0 << 8 | UInt64($1) }
-    }
 }

@@ -35,6 +35,7 @@ enum Daemon {
             if let operand = parsed.operands.first {
                 throw UsageError("peernode takes no operand such as «\(operand)»")
             }
+            try HomeFolder.check(parsed.value("home"))
             let home = HomeFolder(path: parsed.value("home"))
             let settings = try settings(parsed, home)
             Task { streams.leave(await serve(home, settings, signals, streams)) }
@@ -113,8 +114,9 @@ enum Daemon {
             log(.info, "stopped")
             return 0
         } catch {
-            streams.note("peernode: \(NodeError.wrap(error).message)")
-            return 1
+            let fault = NodeError.wrap(error)
+            streams.note("peernode: \(fault.message)")
+            return fault.code == .invalidArgument ? 2 : 1
         }
     }
 

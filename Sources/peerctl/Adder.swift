@@ -11,10 +11,13 @@ struct Adder: Sendable {
     private let progress: ProgressLine
     private let takesHidden: Bool
     private let recurses: Bool
+    /// Links and pipes that the user names are read, as `grep` reads them, and not kept as what they are.
+    private let readsThrough: Bool
 
-    init(call: Invocation, node: any NodeService, printsEntries: Bool = true) {
+    init(call: Invocation, node: any NodeService, printsEntries: Bool = true, readsThrough: Bool = false) {
         self.call = call
         self.node = node
+        self.readsThrough = readsThrough
         takesHidden = call.arguments.flag("hidden")
         recurses = call.arguments.flag("recursive")
         let streams = call.streams
@@ -44,10 +47,11 @@ struct Adder: Sendable {
     func add(_ paths: [String], profile: ImportProfile) async throws -> [NewEntry] {
         for path in paths { try check(path) }
         let session = try await node.beginAdd(onlyHash: call.arguments.flag("only-hash"), profile: profile)
-        let node = node
-        call.session.onInterrupt {
+        let (node, streams, progress) = (node, call.streams, progress)
+        call.session.onInterrupt { _ in
             try? await node.abandonAdd(session)  // a lease that cannot be given up ends by itself
-            return .leave(130)
+            progress.clear()
+            streams.note("nothing was added")
         }
         defer { call.session.onInterrupt(nil) }
         do {
@@ -64,7 +68,7 @@ struct Adder: Sendable {
         var roots: [NewEntry] = []
         for path in paths {
             let name = path == "-" ? "" : FileTree.baseName(path)
-            let added = try await addItem(path, name: name, isRoot: true, session)
+            let added = try await addItem(path, name: name, depth: 0, session)
             roots.append(NewEntry(name: name.isEmpty ? added.cid.description : name, node: added))
         }
         var reported = zip(paths, roots).map { path, root in
@@ -95,38 +99,32 @@ struct Adder: Sendable {
     /// Refuses what cannot be added before anything is.
     private func check(_ path: String) throws {
         guard path != "-" else { return }
-        switch try FileTree.kind(path, follow: false) {
+        switch try FileTree.kind(path, follow: readsThrough) {
         case .directory where !recurses:
-            throw NodeError(.file, "\(path) is a directory; add it with -r")
-        case .special:
-            throw NodeError(
-                .file,
-                "\(path) is a device, socket or pipe; only files, directories and links can be added"
-            )
-        case .file, .directory, .symlink: break
+            throw NodeError(.file, "\(path) is a directory; \(call.verb.name) takes it with -r")
+        case .stream where !readsThrough, .special: throw FileTree.special(path)
+        case .file, .directory, .symlink, .stream: break
         }
     }
 
     private func addItem(
         _ path: String,
         name: String,
-        isRoot: Bool,
+        depth: Int,
         _ session: AddSession
     ) async throws -> AddedNode {
         let added: AddedNode
-        switch path == "-" ? .file : try FileTree.kind(path, follow: false) {
+        let readsThrough = readsThrough && depth == 0
+        switch path == "-" ? .file : try FileTree.kind(path, follow: readsThrough) {
         case .file: added = try await addFile(path, session)
         case .symlink: added = try await node.addSymlink(target: try FileTree.target(path), in: session)
-        case .directory: added = try await addDirectory(path, name, session)
-        case .special:
-            throw NodeError(
-                .file,
-                "\(path) is a device, socket or pipe; only files, directories and links can be added"
-            )
+        case .directory: added = try await addDirectory(path, name, depth, session)
+        case .stream where readsThrough: added = try await addFile(path, session)
+        case .stream, .special: throw FileTree.special(path)
         }
         // Ctrl-C also ends the program that feeds a pipe: what came of it is not the whole.
         if call.session.isInterrupted { throw NodeError(.cancelled, "interrupted") }
-        if !isRoot { report?(name, added, false) }
+        if depth > 0 { report?(name, added, false) }
         return added
     }
 
@@ -135,14 +133,19 @@ struct Adder: Sendable {
         return try await node.addFile(source, in: session)
     }
 
-    private func addDirectory(_ path: String, _ name: String, _ session: AddSession) async throws -> AddedNode
-    {
+    private func addDirectory(
+        _ path: String,
+        _ name: String,
+        _ depth: Int,
+        _ session: AddSession
+    ) async throws -> AddedNode {
+        guard depth < FileTree.depthLimit else { throw FileTree.tooDeep(path) }
         var entries: [NewEntry] = []
         for entry in try FileTree.entries(path, hidden: takesHidden) {
             let added = try await addItem(
                 "\(path)/\(entry)",
                 name: "\(name)/\(entry)",
-                isRoot: false,
+                depth: depth + 1,
                 session
             )
             entries.append(NewEntry(name: entry, node: added))

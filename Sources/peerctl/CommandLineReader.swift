@@ -34,6 +34,7 @@ enum CommandLineReader {
         parsed.merge(try OptionTable(verb.options + globalOptions).parse(rest))
         if parsed.flag("help") { return show(HelpText.verb(verb), session) }
         try check(parsed.operands.count, verb)
+        try HomeFolder.check(parsed.value("home"))
         return Invocation(verb: verb, arguments: parsed, session: session)
     }
 

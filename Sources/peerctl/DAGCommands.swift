@@ -17,7 +17,7 @@ enum DAGCommands {
                 let streams = call.streams
                 return try await access.service.exportCAR(cid) { streams.bytes($0) }
             }
-            let file = try OutputFile(path)
+            let file = try OutputFile(path, call.streams)
             try await access.service.exportCAR(cid) { try file.write($0) }
             try file.commit()
         }

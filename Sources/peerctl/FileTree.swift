@@ -4,7 +4,11 @@ import PeerNode
 /// The user's files.
 enum FileTree {
     enum Kind {
-        case file, directory, symlink, special
+        case file, directory, symlink
+        /// A pipe, terminal or other device that is read to an end.
+        case stream
+        /// A socket or disk.
+        case special
     }
 
     /// What stands at a path.
@@ -15,6 +19,7 @@ enum FileTree {
         case S_IFREG: return .file
         case S_IFDIR: return .directory
         case S_IFLNK: return .symlink
+        case S_IFIFO, S_IFCHR: return .stream
         default: return .special
         }
     }
@@ -24,7 +29,9 @@ enum FileTree {
         guard let directory = opendir(path) else { throw failure("read", path) }
         defer { closedir(directory) }
         var names: [String] = []
-        while let entry = readdir(directory) {
+        while true {
+            errno = 0
+            guard let entry = readdir(directory) else { break }
             let bytes = withUnsafeBytes(of: entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
             guard let name = String(validating: bytes, as: UTF8.self) else {
                 let shown = String(decoding: bytes, as: UTF8.self)
@@ -33,6 +40,7 @@ enum FileTree {
             if name == "." || name == ".." || (!hidden && name.hasPrefix(".")) { continue }
             names.append(name)
         }
+        guard errno == 0 else { throw failure("list", path) }
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
@@ -89,6 +97,14 @@ enum FileTree {
             return names.reduce(0) { $0 + byteCount("\(path)/\($1)", hidden) }
         default: return 0
         }
+    }
+
+    /// The error for what is no file, directory or link.
+    static func special(_ path: String) -> NodeError {
+        NodeError(
+            .file,
+            "\(path) is a device, socket or pipe; only files, directories and links can be added"
+        )
     }
 
     /// The error of the last system call on `path`.

@@ -85,7 +85,9 @@ struct JobTemplate: Sendable {
             guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
                 throw UsageError("--arg is NAME=VALUE, not «\(text)»")
             }
-            arguments[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            let name = String(text[..<equals])
+            guard arguments[name] == nil else { throw UsageError("--arg \(name)=… is given twice") }
+            arguments[name] = String(text[text.index(after: equals)...])
         }
         return arguments
     }

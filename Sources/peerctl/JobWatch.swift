@@ -10,13 +10,15 @@ struct JobWatch: Sendable {
     let call: Invocation
     let node: any NodeService
     let id: JobID
+    /// Where the merged result goes as well.
+    let output: OutputFile?
 
     /// Waits for the job's end and prints its result.
     ///
     /// - Throws: `NodeError` with code `jobFailed` or `cancelled` when it has none.
     func untilResult() async throws {
         let (call, node, id) = (call, node, id)
-        call.session.onInterrupt { await JobWatch.interrupted(call, node, id) }
+        call.session.onInterrupt { await JobWatch.interrupted($0, call, node, id) }
         defer { call.session.onInterrupt(nil) }
         let display = JobDisplay(call)
         let status = try await node.watchJob(id) { display.show($0) }
@@ -31,33 +33,35 @@ struct JobWatch: Sendable {
             guard let result = status.result else {
                 throw NodeError(.internal, "job \(id) succeeded without a result")
             }
-            if let path = call.arguments.value("output") {
-                try await ResultCommand.save(result, of: node, to: path)
-            }
-            if !call.wantsJSON { call.streams.line(result.description) }
+            let isPrinted = call.arguments.value("output") == "-"
+            if isPrinted { call.streams.note(result.description) }
+            if !call.wantsJSON, !isPrinted { call.streams.line(result.description) }
+            // A result that cannot be saved is there all the same.
+            call.streams.flush()
+            if let output { try await ResultCommand.save(result, of: node, to: output) }
         case .cancelled: throw NodeError(.cancelled, "job \(id) was cancelled")
         case .failed, .queued, .running:
             throw NodeError(.jobFailed, JobText.failure(status))
         }
     }
 
-    /// Asks on a terminal whether to leave the job running; without one cancels it.
+    /// Cancels the job, unless a daemon has it and the user wants it left running, or has only gone.
     private static func interrupted(
+        _ interruption: Session.Interruption,
         _ call: Invocation,
         _ node: any NodeService,
         _ id: JobID
-    ) async -> Session.InterruptReply {
+    ) async {
         let canLeave = node is RemoteNode
-        if canLeave, isatty(STDIN_FILENO) == 1, call.streams.hasTerminal {
-            call.streams.error("\npeerctl: leave job \(id) running? [y/N] ")
-            if let answer = readLine(), answer.lowercased().hasPrefix("y") {
-                call.streams.note("job \(id) goes on; `peerctl status \(id) --watch` shows it")
-                return .leave(130)
+        if canLeave, interruption == .signal(SIGHUP) { return }
+        if canLeave, interruption == .signal(SIGINT), isatty(STDIN_FILENO) == 1, call.streams.hasTerminal {
+            let answer = call.session.ask("\npeerctl: leave job \(id) running? [y/N] ")
+            if let answer, answer.lowercased().hasPrefix("y") {
+                return call.streams.note("job \(id) goes on; `peerctl status \(id) --watch` shows it")
             }
         }
         try? await node.cancelJob(id)  // it may have ended meanwhile
-        call.streams.note("peerctl: job \(id) cancelled")
-        return .leave(130)
+        call.streams.note("job \(id) cancelled")
     }
 }
 
@@ -78,12 +82,13 @@ final class JobDisplay: Sendable {
     }
 
     func show(_ status: JobStatus) {
-        guard isShown, !status.state.isFinal else { return }
+        // Behind Ctrl-C stands a question, which the line would cover.
+        guard isShown, !status.state.isFinal, !call.session.isInterrupted else { return }
         if call.streams.hasTerminal {
-            call.streams.error(
-                "\r\u{1b}[K\(ProgressLine.bar(status.fractionDone)) \(JobText.progress(status))"
+            return ProgressLine.show(
+                "\(ProgressLine.bar(status.fractionDone)) \(JobText.progress(status))",
+                call.streams
             )
-            return
         }
         let now = Clock.milliseconds()
         let isDue = lastShown.withLock { last in

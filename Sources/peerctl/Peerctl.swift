@@ -25,7 +25,8 @@ enum Peerctl {
             return 2
         } catch {
             let fault = NodeError.wrap(error)
-            if session.isInterrupted { return 130 }
+            // What was interrupted is tidied up before the process ends.
+            await session.interruptionEnded()
             session.fail(fault.message)
             return fault.code == .invalidArgument ? 2 : 1
         }

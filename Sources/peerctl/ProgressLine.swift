@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import PeerNode
 import Synchronization
@@ -40,7 +41,7 @@ final class ProgressLine: Sendable {
             state.isOnScreen = true
             return ProgressLine.text(done: state.done, total: state.total)
         }
-        if let text { streams.error("\r\u{1b}[K\(text)") }
+        if let text { ProgressLine.show(text, streams) }
     }
 
     /// Takes the line off the screen.
@@ -56,6 +57,12 @@ final class ProgressLine: Sendable {
         guard total > 0 else { return ByteSize.format(done) }
         let share = min(Double(done) / Double(total), 1)
         return "\(bar(share)) \(Int(share * 100))% \(ByteSize.format(done)) of \(ByteSize.format(total))"
+    }
+
+    /// Writes over the line on the terminal, cut to one row of it.
+    static func show(_ text: String, _ streams: StandardStreams) {
+        let columns = Int(terminal_column_count(STDERR_FILENO))
+        streams.error("\r\u{1b}[K" + (columns > 0 ? String(text.prefix(columns - 1)) : text))
     }
 
     /// `[#####-----]`.

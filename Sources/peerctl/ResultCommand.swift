@@ -17,13 +17,12 @@ enum ResultCommand {
                 let streams = call.streams
                 return try await access.service.readResult(result) { streams.bytes($0) }
             }
-            try await save(result, of: access.service, to: path)
+            try await save(result, of: access.service, to: OutputFile(path, call.streams))
         }
     }
 
-    /// Writes a merged result to a file, whole or not at all.
-    static func save(_ result: CID, of node: any NodeService, to path: String) async throws {
-        let file = try OutputFile(path)
+    /// Writes a merged result to a file.
+    static func save(_ result: CID, of node: any NodeService, to file: OutputFile) async throws {
         try await node.readResult(result) { try file.write($0) }
         try file.commit()
     }

@@ -67,6 +67,9 @@ enum RunCommand {
         if call.arguments.flag("local") { return try await LocalTrial(call, template).run() }
         if call.arguments.value("limit") != nil { throw UsageError("--limit goes with --local") }
         let isDetached = call.arguments.flag("detach")
+        if isDetached, call.arguments.value("output") != nil {
+            throw UsageError("--output goes without --detach; `peerctl result JOB -o FILE` saves it later")
+        }
         try await call.withNode(runsJobs: true) { access in
             if isDetached, access.local != nil {
                 throw NodeError(
@@ -84,9 +87,10 @@ enum RunCommand {
                 usesRememberedOutputs: !call.arguments.flag("no-cache"),
                 functionNames: functions.names
             )
+            let output = try call.arguments.value("output").map { try OutputFile($0, call.streams) }
             let id = try await access.service.submit(submission)
             if isDetached { return announce(id, call) }
-            try await JobWatch(call: call, node: access.service, id: id).untilResult()
+            try await JobWatch(call: call, node: access.service, id: id, output: output).untilResult()
         }
     }
 
@@ -111,12 +115,19 @@ struct Inputs: Sendable {
                 let cid = path.names.isEmpty ? path.root : try await find(path)
                 inputs.append(JobInput(name: text, root: cid))
             } else {
-                let adder = Adder(call: call, node: node, printsEntries: false)
+                let adder = Adder(call: call, node: node, printsEntries: false, readsThrough: true)
                 let roots = try await adder.add([text], profile: .standard)
-                inputs += roots.map { JobInput(name: text, root: $0.node.cid) }
+                inputs += roots.map { JobInput(name: Inputs.name(text), root: $0.node.cid) }
             }
         }
         return inputs
+    }
+
+    /// Without the slashes that a shell's completion puts behind a directory: `d/` is the same input as `d`.
+    private static func name(_ path: String) -> String {
+        var name = path[...]
+        while name.utf8.count > 1, name.hasSuffix("/") { name.removeLast() }
+        return String(name)
     }
 
     private func find(_ path: ContentPath) async throws -> CID {

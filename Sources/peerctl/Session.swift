@@ -14,20 +14,30 @@ final class Session: Sendable {
 
     let streams = StandardStreams()
 
+    /// What ends a command early.
+    enum Interruption: Sendable, Equatable {
+        case signal(Int32)
+        case timeout
+    }
+
+    /// What a command does before it ends early.
+    typealias InterruptHandler = @Sendable (Interruption) async -> Void
+
     private struct State: Sendable {
         var waitsFor: String?
         var waitsSince: Int64 = 0
         var deadline: Int64?
         var timeout = ""
-        var isInterrupted = false
         var exitCode: Int32 = 0
-        var onInterrupt: (@Sendable () async -> InterruptReply)?
-    }
-
-    /// What Ctrl-C comes to.
-    enum InterruptReply: Sendable {
-        case leave(Int32)
-        case goOn
+        var onInterrupt: InterruptHandler?
+        var interruption: Interruption?
+        /// Tidies up, then ends the process.
+        var handling: Task<Void, Never>?
+        /// When tidying up has to be done.
+        var graceEnd: Int64?
+        var isAsking = false
+        /// Ctrl-C was pressed instead of an answer.
+        var isDenied = false
     }
 
     private let state = Mutex(State())
@@ -35,7 +45,7 @@ final class Session: Sendable {
     // MARK: What commands say
 
     /// Whether the user asked to stop.
-    var isInterrupted: Bool { state.withLock { $0.isInterrupted } }
+    var isInterrupted: Bool { state.withLock { $0.interruption != nil } }
 
     /// The exit code of a command that did what it could.
     var exitCode: Int32 {
@@ -58,9 +68,34 @@ final class Session: Sendable {
         return try await body()
     }
 
-    /// Says what Ctrl-C does from now on.
-    func onInterrupt(_ reply: (@Sendable () async -> InterruptReply)?) {
-        state.withLock { $0.onInterrupt = reply }
+    /// Says what is done from now on before Ctrl-C, another signal or `--timeout` ends the command.
+    func onInterrupt(_ handler: InterruptHandler?) {
+        state.withLock { $0.onInterrupt = handler }
+    }
+
+    /// Returns at once, unless something ends the command early: then the process ends here.
+    func interruptionEnded() async { await state.withLock { $0.handling }?.value }
+
+    /// Asks on the terminal, while a command is being interrupted.
+    ///
+    /// - Returns: the answer; `nil` for another Ctrl-C, or when there is no more input.
+    func ask(_ question: String) -> String? {
+        state.withLock { state in
+            state.isAsking = true
+            state.graceEnd = nil
+        }
+        defer {
+            state.withLock { state in
+                state.isAsking = false
+                state.graceEnd = Session.graceEnd()
+            }
+        }
+        streams.error(question)
+        while !state.withLock({ $0.isDenied }) {
+            var input = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            if poll(&input, 1, Int32(Session.tickMilliseconds)) > 0 { return readLine() }
+        }
+        return nil
     }
 
     /// Starts the clock of `--timeout`.
@@ -100,7 +135,7 @@ final class Session: Sendable {
         while true {
             var pause = timespec(tv_sec: 0, tv_nsec: Session.tickMilliseconds * 1_000_000)
             let received = sigtimedwait(&signals, nil, &pause)
-            if received == SIGINT || received == SIGTERM { interrupt(received) }
+            if received > 0, received != SIGALRM { interrupt(.signal(received)) }
             tick()
         }
     }
@@ -108,48 +143,56 @@ final class Session: Sendable {
     private static var watched: sigset_t {
         var signals = sigset_t()
         sigemptyset(&signals)
-        sigaddset(&signals, SIGINT)
-        sigaddset(&signals, SIGTERM)
-        sigaddset(&signals, SIGALRM)
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGALRM] { sigaddset(&signals, signal) }
         return signals
     }
 
-    private func interrupt(_ signal: Int32) {
-        let code: Int32 = 128 + signal
-        let (reply, isSecond) = state.withLock { state in
-            defer { state.isInterrupted = true }
-            return (state.onInterrupt, state.isInterrupted)
-        }
-        guard let reply, !isSecond else { streams.leave(code) }
-        state.withLock { $0.deadline = Session.monotonic() + Int64(Session.graceSeconds) * 1000 }
-        Task {
-            switch await reply() {
-            case .leave(let code): streams.leave(code)
-            case .goOn:
-                state.withLock {
-                    $0.isInterrupted = false; $0.deadline = nil
-                }
+    private func interrupt(_ interruption: Interruption) {
+        let isHandled = state.withLock { state -> Bool in
+            if state.interruption != nil {
+                // At a question Ctrl-C is an answer; anywhere else the second one ends the process.
+                state.isDenied = true
+                return state.isAsking
             }
+            state.interruption = interruption
+            guard let handler = state.onInterrupt else { return false }
+            state.graceEnd = Session.graceEnd()
+            state.handling = Task {
+                await handler(interruption)
+                leave(after: interruption)
+            }
+            return true
+        }
+        if !isHandled { leave(after: interruption) }
+    }
+
+    private func leave(after interruption: Interruption) -> Never {
+        switch interruption {
+        case .signal(let number): streams.leave(128 + number)
+        case .timeout:
+            fail("not done after \(state.withLock { $0.timeout }); give it longer with --timeout")
+            streams.leave(1)
         }
     }
 
     private func tick() {
         let now = Session.monotonic()
-        let (notice, isLate, isInterrupted, timeout) = state.withLock {
-            state -> (String?, Bool, Bool, String) in
+        let (notice, interruption, isLate) = state.withLock { state -> (String?, Interruption?, Bool) in
             var notice: String?
             if let waitsFor = state.waitsFor, now - state.waitsSince >= Int64(Session.noticeSeconds) * 1000 {
                 notice = waitsFor
                 state.waitsFor = nil
             }
-            return (notice, state.deadline.map { now >= $0 } ?? false, state.isInterrupted, state.timeout)
+            let end = state.interruption == nil ? state.deadline : state.graceEnd
+            return (notice, state.interruption, end.map { now >= $0 } ?? false)
         }
         if let notice { streams.note("peerctl: waiting for \(notice)") }
         guard isLate else { return }
-        if isInterrupted { streams.leave(130) }
-        fail("not done after \(timeout); give it longer with --timeout")
-        streams.leave(1)
+        if let interruption { leave(after: interruption) }
+        interrupt(.timeout)
     }
+
+    private static func graceEnd() -> Int64 { monotonic() + Int64(graceSeconds) * 1000 }
 
     private static func monotonic() -> Int64 {
         var time = timespec()

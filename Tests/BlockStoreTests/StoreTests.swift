@@ -258,7 +258,7 @@ final class ScratchFolder: Sendable {
         }
         let store = try SQLiteBlockStore(path: folder.database)
         for (name, root) in pinned {
-            #expect(try store.pinnedRoot(name) == root)
+            #expect(try store.pins().first { $0.name == name }?.root == root)
             #expect(try store.firstMissing(of: root) == nil)
         }
         #expect(try store.verify(progress: { _ in }).corrupt.isEmpty)

@@ -70,18 +70,6 @@ public struct DAGWalker {
 }
 
 extension BlockStore {
-    /// Names a root whose blocks are here already, after checking that none is missing.
-    ///
-    /// - Parameters:
-    ///   - root: the DAG to keep.
-    ///   - name: the pin's name; an existing pin of that name is replaced.
-    /// - Throws: `.notFound` with the CID, and the offset in its file where there is one; then nothing is pinned.
-    public func pinExisting(_ root: CID, name: String) throws(BlockStoreError) {
-        let ingest = try makeIngest()
-        try ingest.protectDAG(root, in: self)
-        try ingest.pin(name, root, closing: true)
-    }
-
     /// Looks for a block of a DAG that is not here.
     ///
     /// - Returns: `nil` when the DAG is complete; else the `.notFound` that says which block, and at which offset.

@@ -13,6 +13,7 @@ package final class StandardStreams: Sendable {
 
     /// The streams of this process.
     package init() {
+        StandardStreams.fillGaps()
         isInteractive = isatty(STDOUT_FILENO) == 1
         hasTerminal = isatty(STDERR_FILENO) == 1
     }
@@ -59,6 +60,13 @@ package final class StandardStreams: Sendable {
     /// Writes to stderr.
     package func error(_ text: String) {
         _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+    }
+
+    /// Opens what the caller has closed, so that no file of ours gets its number; writing to it fails as it should.
+    private static func fillGaps() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
+            _ = open("/dev/null", O_RDONLY)
+        }
     }
 
     private static func drain(_ pending: inout [UInt8]) {

@@ -14,6 +14,11 @@ public struct HomeFolder: Hashable, Sendable {
         self.path = HomeFolder.absolute(chosen)
     }
 
+    /// Refuses an empty name, as an unset variable gives it: it would mean the working directory.
+    package static func check(_ path: String?) throws(UsageError) {
+        if path == "" { throw UsageError("--home is empty; it names the node's folder") }
+    }
+
     /// The block store.
     public var blockDatabase: String { path + "/blocks.db" }
     /// Jobs and remembered outputs.

@@ -97,7 +97,8 @@ public struct NodeSettings: Hashable, Sendable {
     /// Reads `key = value` lines: values bare, in double quotes, or a list of those in brackets; `#` starts a comment.
     public static func parse(_ text: String, file: String) throws(NodeError) -> NodeSettings {
         var settings = NodeSettings()
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        for (index, line) in lines.enumerated() {
             let content = trim(stripComment(line))
             if content.isEmpty { continue }
             do {

@@ -172,11 +172,6 @@ package actor MembershipService: GossipDelegate {
         )
     }
 
-    /// Members that are not dead; their newest hello, when one was heard.
-    package func livingMembers() -> [(peer: PeerID, hello: HelloMessage?)] {
-        machine.members.filter { $0.state != .dead }.map { ($0.peer, hellos[$0.peer]) }
-    }
-
     /// Connects to whoever answers at an address, and trades knowledge with it.
     ///
     /// - Returns: the peer that answered.
