@@ -77,8 +77,10 @@ struct LocalTrial: Sendable {
             ])
             return
         }
-        let line = pair.key + (pair.value.map { [0x09] + $0 } ?? []) + [0x0a]
-        line.withUnsafeBytes { call.streams.bytes($0) }
+        let line = pair.key + (pair.value.map { [0x09] + $0 } ?? [])
+        // Bytes for programs, text for people.
+        if call.streams.isInteractive { return call.streams.line(String(decoding: line, as: UTF8.self)) }
+        (line + [0x0a]).withUnsafeBytes { call.streams.bytes($0) }
     }
 
     private func showCounters(_ status: JobStatus) {

@@ -1,9 +1,11 @@
 """Flags of functions, `run --local` and `function check`, and what bad input to them gets."""
 import json
 import os
+import pty
+import subprocess
 import unittest
 
-from home import HomeCase
+from home import PATIENCE, PEERCTL, HomeCase
 
 WORDS = "export function map(_, line, emit) {\n    for (const word of line.split(' ')) emit(word, 1);\n}\n"
 
@@ -67,6 +69,50 @@ class Functions(HomeCase):
         self.write("loop.js", b"function map(_, line, emit) { for (;;); }\n")
         said = self.ctl("run", "--map", "loop.js", "--task-cpu", "300ms", "a.txt", code=1).err
         self.assertRegex(said, "limit on .*processor time|cpu")
+
+    # MARK: Terminals
+
+    def test_what_a_function_says_does_not_reach_the_terminal_as_commands(self):
+        evil = "\x1b]0;owned\x07\x7f\x9b31m\r!"
+        self.write("evil.js", f"""
+            const evil = {json.dumps(evil)};
+            function map(_, line, emit) {{
+              console.log('log', evil); counter('group' + evil, 'name' + evil);
+              if (line === 'b a') throw new Error('message' + evil);
+              emit(line + evil);
+            }}
+            """.encode())
+        self.write(f"in/{evil}.txt", b"a\nb a\n")
+        self.start_daemon()
+        run = ["run", "--name", f"job{evil}", "--map", "evil.js", f"in/{evil}.txt"]
+        failed = self.ctl(*run, code=1)
+        skipped = self.ctl(*run, "--skip-bad", "1")
+        jobs = [json.loads(line) for line in self.ctl("--json", "jobs").text.splitlines()]
+        said = [failed, skipped, self.ctl("jobs"), self.ctl("ls", self.add("-r", "in")),
+                self.ctl("run", "--local", "--map", "evil.js", f"in/{evil}.txt", code=1)]
+        for job in jobs:
+            for verb in ("status", "logs"):
+                said += [self.ctl(verb, job["id"]), self.ctl("--json", verb, job["id"])]
+        for ended in said:
+            text = ended.text + ended.err
+            self.assertEqual([c for c in text if (c < " " and c not in "\n\t") or "\x7f" <= c < "\xa0"], [], text)
+        self.assertIn("message\\x1b]0;owned\\x07\\x7f\\x9b31m\\r!", failed.err)
+        # As JSON the text is what it was.
+        self.assertEqual({job["name"] for job in jobs}, {f"job{evil}"})
+        self.assertIn(f"message{evil}", jobs[-1]["failure"]["message"])
+        # A result is bytes for whoever reads it.
+        self.assertEqual(self.ctl("result", skipped.word).text, f"a{evil}\n")
+
+    def test_pairs_are_bytes_for_programs_and_text_for_people(self):
+        self.write("pair.js", b"function map(_, line, emit) { emit('k\\x1b[m', '\\x9b'); }\n")
+        words = ["run", "--local", "--map", "pair.js", "a.txt", "--limit", "1"]
+        self.assertEqual(self.ctl(*words).text, "k\x1b[m\t\x9b\n")
+        master, terminal = pty.openpty()
+        self.addCleanup(os.close, master)
+        subprocess.run([PEERCTL, "--home", self.home, *words], cwd=self.folder, stdin=subprocess.DEVNULL,
+                       stdout=terminal, stderr=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+        os.close(terminal)
+        self.assertEqual(os.read(master, 1000).split(b"\n")[0].strip(b"\r"), b"k\\x1b[m\t\\x9b")
 
     # MARK: Trying
 
