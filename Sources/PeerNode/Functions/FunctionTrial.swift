@@ -34,12 +34,14 @@ package final class FunctionTrial: Sendable {
             throw NodeError(.file, "cannot make a folder in \(parent): \(String(cString: strerror(errno)))")
         }
         workFolder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        let configuration = JobConfiguration(
+        var configuration = JobConfiguration(
             databasePath: nil,
             slots: 1,
             workerName: FunctionTrial.workerName,
             workFolderPath: workFolder
         )
+        // One machine, and nothing here that gets better with time.
+        configuration.maxAttempts = 1
         service = JobService(store: store, configuration: configuration)
     }
 
