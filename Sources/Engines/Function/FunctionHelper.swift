@@ -45,7 +45,10 @@ final class FunctionHelper {
             folder: folder?.path ?? ""
         )
         do throws(FunctionFault) {
-            process = try FunctionProcess(function.engine) { cancellation.isCancelled() }
+            process = try FunctionProcess(
+                function.engine,
+                memoryByteLimit: settings.limits.memoryByteCount
+            ) { cancellation.isCancelled() }
         } catch {
             throw .userFunction(FunctionFailure(error, of: function, role: nil))
         }
