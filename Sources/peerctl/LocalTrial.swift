@@ -146,7 +146,9 @@ private struct TrialFunctionStore: FunctionStore {
         return try trial.add(collected.value)
     }
 
-    func check(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
-        try await trial.describe(source, name: name)
+    func check(_ source: FunctionSource, name: String, _ limits: TaskLimits) async throws
+        -> FunctionDescription
+    {
+        try await trial.describe(source, name: name, limits: limits)
     }
 }

@@ -225,6 +225,16 @@ class Functions(HomeCase):
         said = self.ctl("run", "--map", "loop.js", "--task-cpu", "300ms", "a.txt", code=1).err
         self.assertRegex(said, "limit on .*processor time|cpu")
 
+    def test_an_endless_loop_outside_of_functions_ends_after_the_time_that_a_task_may_stall(self):
+        self.write("loop.js", b"export function map() {}\nfor (;;);\n")
+        run = ["run", "--map", "loop.js", "--task-timeout", "700ms", "a.txt"]
+        said = "loop.js: it was not loaded within 700 ms"
+        self.assertIn(said, self.ctl(*run, code=1).err)
+        self.assertIn(said, self.ctl(*run, "--local", code=1).err)
+        self.start_daemon()
+        self.assertIn(said, self.ctl(*run, code=1).err)
+        self.assertIn(said, self.ctl(*run[:1], "--map", "wc", "--reduce", *run[2:], code=1).err)
+
     def test_a_node_serves_on_whatever_functions_do(self):
         limits = ["--task-cpu", "500ms", "--task-timeout", "10s", "--task-memory", "200M", "--task-output", "1M"]
         scripts = {

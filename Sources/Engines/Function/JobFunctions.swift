@@ -83,11 +83,14 @@ package final class JobFunctions: Sendable {
         }
     }
 
-    /// What a function outside of any job can do.
+    /// What a function outside of any job can do, found within `limits`.
     ///
     /// Blocks its thread.
-    package static func readiness(of function: LoadedFunction) throws(TaskFault) -> Readiness {
-        let settings = FunctionSettings(limits: FunctionLimits(), skipBad: 0, arguments: [:])
+    package static func readiness(
+        of function: LoadedFunction,
+        limits: TaskLimits = TaskLimits()
+    ) throws(TaskFault) -> Readiness {
+        let settings = FunctionSettings(limits: FunctionLimits(limits), skipBad: 0, arguments: [:])
         return try FunctionHelper(function, roles: [], settings: settings, folder: nil).readiness
     }
 

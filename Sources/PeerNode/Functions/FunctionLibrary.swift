@@ -65,13 +65,15 @@ package final class FunctionLibrary: Sendable {
         }
     }
 
-    /// Loads one function and says what it can do.
+    /// Loads one function within `limits` and says what it can do.
     ///
     /// - Throws: `TaskFault`.
-    func describe(_ source: FunctionSource) async throws -> FunctionDescription {
+    func describe(_ source: FunctionSource, limits: TaskLimits = TaskLimits()) async throws
+        -> FunctionDescription
+    {
         if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
         let loader = FunctionLoader(store: reading(from: nil), workFolder: workFolder)
-        let description = try await threads.run { try loader.describe(source) }
+        let description = try await threads.run { try loader.describe(source, limits) }
         if case .file(let cid) = source {
             descriptions.withLock { known in
                 if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
@@ -140,7 +142,7 @@ private struct FunctionLoader: Sendable {
         )
     }
 
-    func describe(_ source: FunctionSource) throws(TaskFault) -> FunctionDescription {
+    func describe(_ source: FunctionSource, _ limits: TaskLimits) throws(TaskFault) -> FunctionDescription {
         let function: LoadedFunction
         switch source {
         case .file(let cid): function = try load(.file(cid))
@@ -156,7 +158,7 @@ private struct FunctionLoader: Sendable {
                 usesPosition: true
             )
         }
-        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function))
+        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function, limits: limits))
     }
 
     private func load(_ reference: FunctionReference) throws(TaskFault) -> LoadedFunction {

@@ -1,6 +1,6 @@
 import BlockStore
 import Glibc
-import MRProtocol
+package import MRProtocol
 package import Multiformats
 
 /// Runs jobs in memory, for trying functions on a few records: nothing is stored, no other node is asked.
@@ -61,10 +61,12 @@ package final class FunctionTrial: Sendable {
     /// Loads a function and says what it can do.
     ///
     /// - Throws: `NodeError`, as `NodeService.checkFunction`.
-    package func describe(_ source: FunctionSource, name: String) async throws(NodeError)
-        -> FunctionDescription
-    {
-        try await service.library.describe(source, name: name)
+    package func describe(
+        _ source: FunctionSource,
+        name: String,
+        limits: TaskLimits
+    ) async throws(NodeError) -> FunctionDescription {
+        try await service.library.describe(source, name: name, limits: limits)
     }
 
     /// Runs `body`, whose jobs are executed meanwhile.
