@@ -16,6 +16,8 @@ package final class FunctionLibrary: Sendable {
     private let workFolder: String?
     private let gate: PolicyGate
     private let threads = WorkerThreads()
+    /// Helper processes of all jobs that nobody uses just now.
+    private let idleHelpers = IdleHelpers()
     private let descriptions = Mutex<[CID: FunctionDescription]>([:])
 
     /// Functions of which it is remembered what they can do.
@@ -51,7 +53,7 @@ package final class FunctionLibrary: Sendable {
     /// - Throws: `TaskFault`; `PolicyRefusal` when `peer` may not use an engine here.
     func load(_ spec: JobSpec, from peer: PeerID?) async throws -> JobFunctions? {
         guard !spec.userFunctions.isEmpty else { return nil }
-        let loader = FunctionLoader(store: reading(from: peer), workFolder: workFolder)
+        let loader = loader(reading(from: peer))
         let gate = gate
         let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
         // Known before a byte of the function is fetched.
@@ -72,7 +74,7 @@ package final class FunctionLibrary: Sendable {
         -> FunctionDescription
     {
         if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
-        let loader = FunctionLoader(store: reading(from: nil), workFolder: workFolder)
+        let loader = loader(reading(from: nil))
         let description = try await threads.run { try loader.describe(source, limits) }
         if case .file(let cid) = source {
             descriptions.withLock { known in
@@ -90,6 +92,10 @@ package final class FunctionLibrary: Sendable {
         guard let state = try? await threads.run({ SandboxProbe.run() }) else { return .unknown }
         gate.sandbox = state
         return state
+    }
+
+    private func loader(_ store: any BlockStore) -> FunctionLoader {
+        FunctionLoader(store: store, workFolder: workFolder, idleHelpers: idleHelpers)
     }
 
     private func reading(from peer: PeerID?) -> any BlockStore {
@@ -115,6 +121,7 @@ extension PolicyEngine {
 private struct FunctionLoader: Sendable {
     let store: any BlockStore
     let workFolder: String?
+    let idleHelpers: IdleHelpers
 
     func load(_ spec: JobSpec) throws(TaskFault) -> [LoadedFunction] {
         var functions: [LoadedFunction] = []
@@ -138,7 +145,8 @@ private struct FunctionLoader: Sendable {
             functions: functions,
             settings: FunctionSettings(spec),
             workFolder: hasCommand ? workFolder : nil,
-            filesFolder: filesFolder
+            filesFolder: filesFolder,
+            idle: idleHelpers
         )
     }
 
