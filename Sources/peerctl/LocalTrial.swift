@@ -57,6 +57,8 @@ struct LocalTrial: Sendable {
 
     /// - Returns: whether the job succeeded; if not, why was said.
     private func show(_ outcome: FunctionTrial.Outcome, _ phase: JobPhase) -> Bool {
+        // What is on stdout came before what is said now.
+        call.streams.flush()
         // The map runs again before the reduce; what it says is known.
         for entry in outcome.log where (entry.phase == .map) == (phase == .map) {
             call.streams.note(entry.line)
@@ -85,6 +87,7 @@ struct LocalTrial: Sendable {
 
     private func showCounters(_ status: JobStatus) {
         if call.isQuiet { return }
+        call.streams.flush()
         var rows = JobText.counters(status.counters).filter {
             ["inputRecords", "mapOutputPairs", "badRecords"].contains($0[0])
         }

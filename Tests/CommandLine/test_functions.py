@@ -331,6 +331,14 @@ class Functions(HomeCase):
         self.assertRegex(tried.err, r"g: lines +4\n")
         self.assertFalse(os.path.exists(self.home))
 
+    def test_local_says_things_in_the_order_in_which_they_happen(self):
+        self.write("talk.js", b"function map(_, line, emit) { console.log('saw', line); emit(line, 1); }\n"
+                   b"function reduce(key, values, emit) { console.log('key', key); emit(key, [...values].length); }\n")
+        both = subprocess.run([PEERCTL, "--home", self.home, "run", "--local", "--map", "talk.js", "a.txt"],
+                              cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+        self.assertEqual(both.stdout.decode().splitlines()[:8], [
+            "saw b a", "saw a c", "a c\t1", "b a\t1", "", "key a c", "key b a", "a c\t1"])
+
     def test_local_takes_the_first_records_of_each_input_whole(self):
         self.write("long.txt", b"1\n2\n3\n4")
         tried = self.ctl("run", "--local", "--limit", "3", "--map", "identity", "a.txt", "long.txt")
