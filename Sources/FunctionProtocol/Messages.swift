@@ -41,7 +41,7 @@ package struct FunctionLimits: Hashable, Sendable {
     package var stallMilliseconds: UInt64
     /// Resident memory in bytes.
     package var memoryByteCount: UInt64
-    /// Bytes of emitted pairs.
+    /// Bytes of emitted pairs, and `PackedPairs.headByteCount` more for each.
     package var outputByteCount: UInt64
     /// Emitted pairs.
     package var outputPairCount: UInt64

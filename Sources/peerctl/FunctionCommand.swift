@@ -1,4 +1,5 @@
 import Engines
+import MRProtocol
 import Multiformats
 import PeerNode
 
@@ -17,7 +18,11 @@ enum FunctionCommand {
         if let path = try? ContentPath(parsing: name) {  // no CID: a path of the file system
             return try await call.withNode { access in
                 let store = NodeFunctionStore(call: call, node: access.service)
-                show(try await store.check(.file(try await store.find(path)), name: name), name, call)
+                show(
+                    try await store.check(.file(try await store.find(path)), name: name, TaskLimits()),
+                    name,
+                    call
+                )
             }
         }
         guard try FileTree.kind(name, follow: true) == .file else {
@@ -25,7 +30,8 @@ enum FunctionCommand {
         }
         let trial = try FunctionTrial()
         defer { trial.close() }
-        show(try await trial.describe(.bytes(try FunctionSize.read(name)), name: name), name, call)
+        let bytes = try FunctionSize.read(name)
+        show(try await trial.describe(.bytes(bytes), name: name, limits: TaskLimits()), name, call)
     }
 
     private static func show(_ description: FunctionDescription, _ name: String, _ call: Invocation) {

@@ -9,8 +9,9 @@ protocol FunctionStore: Sendable {
     func add(_ path: String) async throws -> CID
     /// Finds what a node has.
     func find(_ path: ContentPath) async throws -> CID
-    /// Says what a function can do.
-    func check(_ source: FunctionSource, name: String) async throws -> FunctionDescription
+    /// Says what a function can do, which is found within `limits`.
+    func check(_ source: FunctionSource, name: String, _ limits: TaskLimits) async throws
+        -> FunctionDescription
 }
 
 /// Functions go to a node, without a pin: a job holds its functions while it runs.
@@ -35,9 +36,11 @@ struct NodeFunctionStore: FunctionStore {
         return try await call.session.waiting(for: "\(path)") { try await node.resolve(path).cid }
     }
 
-    func check(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
+    func check(_ source: FunctionSource, name: String, _ limits: TaskLimits) async throws
+        -> FunctionDescription
+    {
         try await call.session.waiting(for: "the function \(name)") {
-            try await node.checkFunction(source, name: name)
+            try await node.checkFunction(source, name: name, limits: limits)
         }
     }
 }
@@ -76,7 +79,7 @@ struct FunctionFiles: Sendable {
         var (combine, reduce): (FunctionReference?, FunctionReference?)
         if let choice = template.combine { combine = try await reference(choice, &names) }
         if let choice = template.reduce { reduce = try await reference(choice, &names) }
-        let defaults = try await defaults(map, reduce, template.arguments, names)
+        let defaults = try await defaults(map, reduce, template, names)
         var files: [JobFile] = []
         for file in template.files {
             files.append(JobFile(name: file.name, root: try await store.add(file.path)))
@@ -114,17 +117,22 @@ struct FunctionFiles: Sendable {
     private func defaults(
         _ map: FunctionReference,
         _ reduce: FunctionReference?,
-        _ arguments: [String: String],
+        _ template: JobTemplate,
         _ names: [CID: String]
     ) async throws -> FunctionDefaults {
         switch map {
-        case .builtIn(let name): FunctionDefaults(builtIn: name, arguments: arguments, reduce: reduce)
+        case .builtIn(let name):
+            FunctionDefaults(builtIn: name, arguments: template.arguments, reduce: reduce)
         case .command(let line):
-            FunctionDefaults(map: map, try await store.check(.command(line), name: ""), reduce: reduce)
+            FunctionDefaults(
+                map: map,
+                try await store.check(.command(line), name: "", template.limits),
+                reduce: reduce
+            )
         case .file(let cid):
             FunctionDefaults(
                 map: map,
-                try await store.check(.file(cid), name: names[cid] ?? ""),
+                try await store.check(.file(cid), name: names[cid] ?? "", template.limits),
                 reduce: reduce
             )
         }

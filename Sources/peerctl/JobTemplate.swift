@@ -50,6 +50,8 @@ struct JobTemplate: Sendable {
 
     /// The functions' arguments, by name.
     var arguments: [String: String] { job.arguments }
+    /// What functions may use.
+    var limits: TaskLimits { job.limits }
 
     /// The job with its functions and inputs.
     ///

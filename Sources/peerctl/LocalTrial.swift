@@ -57,6 +57,8 @@ struct LocalTrial: Sendable {
 
     /// - Returns: whether the job succeeded; if not, why was said.
     private func show(_ outcome: FunctionTrial.Outcome, _ phase: JobPhase) -> Bool {
+        // What is on stdout came before what is said now.
+        call.streams.flush()
         // The map runs again before the reduce; what it says is known.
         for entry in outcome.log where (entry.phase == .map) == (phase == .map) {
             call.streams.note(entry.line)
@@ -77,12 +79,15 @@ struct LocalTrial: Sendable {
             ])
             return
         }
-        let line = pair.key + (pair.value.map { [0x09] + $0 } ?? []) + [0x0a]
-        line.withUnsafeBytes { call.streams.bytes($0) }
+        let line = pair.key + (pair.value.map { [0x09] + $0 } ?? [])
+        // Bytes for programs, text for people.
+        if call.streams.isInteractive { return call.streams.line(String(decoding: line, as: UTF8.self)) }
+        (line + [0x0a]).withUnsafeBytes { call.streams.bytes($0) }
     }
 
     private func showCounters(_ status: JobStatus) {
         if call.isQuiet { return }
+        call.streams.flush()
         var rows = JobText.counters(status.counters).filter {
             ["inputRecords", "mapOutputPairs", "badRecords"].contains($0[0])
         }
@@ -144,7 +149,9 @@ private struct TrialFunctionStore: FunctionStore {
         return try trial.add(collected.value)
     }
 
-    func check(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
-        try await trial.describe(source, name: name)
+    func check(_ source: FunctionSource, name: String, _ limits: TaskLimits) async throws
+        -> FunctionDescription
+    {
+        try await trial.describe(source, name: name, limits: limits)
     }
 }

@@ -102,8 +102,9 @@ enum RepositoryCommands {
 
 /// Columns of text.
 enum Table {
-    /// Pads the columns so that they stand below each other.
+    /// Pads the columns so that they stand below each other; a row is one line, whatever its texts hold.
     static func aligned(_ rows: [[String]]) -> [String] {
+        let rows = rows.map { $0.map(TerminalText.oneLine) }
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in
             rows.compactMap { column < $0.count ? $0[column].count : nil }.max() ?? 0

@@ -22,6 +22,7 @@ import tempfile
 import time
 import traceback
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CHECKS = []
 JOBS = {
     "wc": ["--map", "wc"],
@@ -290,16 +291,52 @@ def functions_run_on_nodes_that_never_saw_them():
             "Python and sum": python[:2] + ["--reduce", "sum"] + files,
             "built-in map, JavaScript": ["--map", "wc", "--combine", folder / "wc.js", "--reduce", folder / "wc.js"],
         }
-        result, _ = expected("wc", 4, path)
         for name, job in jobs.items():
-            got = nodes[0].run(job, 4, cid)
-            assert got == result, f"{name} gave {got}, the built-in {result}"
-            status = nodes[0].last_job()
-            busy = [worker for worker in status["workers"] if worker["tasks"]]
-            assert len(busy) == 3, f"{name}: {status['workers']}"
+            status = same_as_built_in_on_all_three(nodes, name, job, path, cid)
             if name == "JavaScript":
                 lines = status["counters"]["user"]["text"]["lines"]
                 assert lines == status["counters"]["inputRecords"], status["counters"]
+
+
+def same_as_built_in_on_all_three(nodes, name, job, path, cid):
+    """Counts words with a function of the first node's; gives the job's status."""
+    result, digest = expected("wc", 4, path)
+    got = nodes[0].run(job, 4, cid)
+    assert got == result, f"{name} gave {got}, the built-in {result}"
+    assert nodes[0].result(got) == digest, f"{name}: the bytes of {got} differ"
+    status = nodes[0].last_job()
+    busy = [worker for worker in status["workers"] if worker["tasks"]]
+    assert len(busy) == 3, f"{name}: {status['workers']}"
+    return status
+
+
+@check
+def the_examples_in_every_language_give_one_result_on_nodes_that_never_saw_them():
+    built = wasm_examples()
+    path = text("functions", 8 * MIB)
+    examples = ROOT / "Examples"
+    files = ["--file", examples / "python/map.py", "--file", examples / "python/reduce.py"]
+    with master_and_two_that_allow_it_commands() as (_, nodes):
+        cid = nodes[2].add(path)
+        jobs = {
+            "JavaScript": ["--map", examples / "javascript/wc.js"],
+            "WebAssembly from C": ["--map", built / "wordcount-c.wasm"],
+            "WebAssembly from Embedded Swift": ["--map", built / "wordcount-swift.wasm"],
+            "WebAssembly map, JavaScript reduce": [
+                "--map", built / "wordcount-c.wasm", "--combine", "none", "--reduce", examples / "javascript/wc.js"],
+            "Python": ["--map-cmd", "python3 map.py", "--reduce-cmd", "python3 reduce.py", *files],
+        }
+        for name, job in jobs.items():
+            same_as_built_in_on_all_three(nodes, name, job, path, cid)
+
+
+def wasm_examples():
+    """The folder of the examples in C and Swift, built with the toolchain's own compilers."""
+    folder = SCRATCH / "examples"
+    done = subprocess.run(["make", "-s", "-C", ROOT / "Examples", f"BUILD={folder}"], capture_output=True, text=True)
+    if done.returncode:
+        raise Skipped(f"the WebAssembly examples cannot be built here: {done.stderr.strip()}")
+    return folder
 
 
 @check

@@ -42,7 +42,11 @@ final class FunctionHelper {
         limits: FunctionLimits = FunctionLimits()
     ) throws {
         let executable: String = try #require(BuiltHelper.path)
-        process = try FunctionProcess(engine, executable: executable)
+        process = try FunctionProcess(
+            engine,
+            executable: executable,
+            memoryByteLimit: limits.memoryByteCount
+        )
         readiness = try process.prepare(
             Preparation(
                 engine: engine,

@@ -266,6 +266,29 @@ struct JavaScriptFaultTests {
         #expect(fault != nil)
     }
 
+    /// What makes garbage, beside a few ten MiB that are kept.
+    static let wasteful = [
+        "for (let i = 0; i < 20000; i++) waste.push({ key: 'k' + i, value: [i, v] });",
+        "let s = ''; for (let i = 0; i < 20000; i++) s += 'word' + i + ' '; waste.push(s.split(' '));",
+        "for (let i = 0; i < 20; i++) waste.push(new Uint8Array(1 << 20).fill(i).length);",
+        "for (let i = 0; i < 10; i++) waste.push(('x'.repeat(1 << 20) + i).toUpperCase().length);",
+    ]
+
+    @Test("Garbage is collected before it counts as memory without end", arguments: wasteful)
+    func garbage(body: String) throws {
+        let helper = try FunctionHelper.script(
+            """
+            const kept = new Map();
+            for (let i = 0; i < 250000; i++) kept.set("key" + i, i);
+            export function map(_, v, emit) { const waste = []; \(body) emit(kept.size) }
+            """,
+            limits: FunctionLimits(memoryByteCount: 160 << 20)
+        )
+        let records = String(repeating: "x\n", count: 100)
+        #expect(try helper.map(records).count == 100)
+        #expect(try helper.map(records).last == Pair("250000"))
+    }
+
     @Test("What attempts leave behind does not add up")
     func manyAttempts() throws {
         let helper = try FunctionHelper.script(

@@ -42,6 +42,11 @@ struct LimitTests {
             limit: "output, 10 MiB"
         ),
         Excess(
+            request: "emit nothing for ever",
+            limits: FunctionLimits(outputByteCount: 10 << 20),
+            limit: "output, 10 MiB"
+        ),
+        Excess(
             request: "emit for ever",
             limits: FunctionLimits(outputPairCount: 100_000),
             limit: "emitted pairs, 100000"

@@ -41,14 +41,12 @@ struct AttemptMeter {
         try check("memory", helper.residentByteCount, limits.memoryByteCount, .bytes)
     }
 
-    /// Counts a frame of output.
+    /// Counts a frame of output, with what lies in front of each pair: one without any bytes takes room too.
     ///
     /// - Returns: `false` when it ends within a pair.
     mutating func countOutput(_ packedPairs: UnsafeRawBufferPointer) throws(FunctionProcess.Fault) -> Bool {
-        let isWhole = PackedPairs.forEach(in: packedPairs) { key, value in
-            outputPairCount += 1
-            outputByteCount += UInt64(key.count + (value?.count ?? 0))
-        }
+        let isWhole = PackedPairs.forEach(in: packedPairs) { _, _ in outputPairCount += 1 }
+        outputByteCount += UInt64(packedPairs.count)
         try check("output", outputByteCount, limits.outputByteCount, .bytes)
         try check("emitted pairs", outputPairCount, limits.outputPairCount, .pairs)
         return isWhole

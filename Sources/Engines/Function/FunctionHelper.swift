@@ -5,7 +5,8 @@ import MRProtocol
 ///
 /// Used by one thread at a time: whoever has borrowed it.
 final class FunctionHelper {
-    /// Longest time that a function may take to load, on a machine that is busy too.
+    /// Longest time that a function may take to load, on a machine that is busy too; less where its limit on time without
+    /// progress is lower.
     static let loadTimeLimit = Duration.seconds(15)
 
     let function: LoadedFunction
@@ -45,30 +46,39 @@ final class FunctionHelper {
             folder: folder?.path ?? ""
         )
         do throws(FunctionFault) {
-            process = try FunctionProcess(function.engine) { cancellation.isCancelled() }
+            process = try FunctionProcess(
+                function.engine,
+                memoryByteLimit: settings.limits.memoryByteCount
+            ) { cancellation.isCancelled() }
         } catch {
             throw .userFunction(FunctionFailure(error, of: function, role: nil))
         }
-        let end = ContinuousClock.now + FunctionHelper.loadTimeLimit
+        let loadMilliseconds = FunctionHelper.loadMilliseconds(settings.limits)
+        let end = ContinuousClock.now + .milliseconds(Int64(loadMilliseconds))
         cancellation.isCancelled = { ContinuousClock.now > end }
         do throws(FunctionProcess.Fault) {
             readiness = try process.prepare(preparation, onAnswer: onAnswer)
             cancellation.isCancelled = { false }
         } catch {
-            if error == .task(.cancelled) { throw FunctionHelper.slowLoad(of: function) }
+            if error == .task(.cancelled) { throw FunctionHelper.slowLoad(of: function, loadMilliseconds) }
             throw FunctionHelper.fault(error, function, role: nil, isUsable: true)
         }
     }
 
-    private static func slowLoad(of function: LoadedFunction) -> TaskFault {
-        let seconds = loadTimeLimit.components.seconds
-        return .userFunction(
+    /// How long a function with these limits may take to load.
+    private static func loadMilliseconds(_ limits: FunctionLimits) -> UInt64 {
+        let longest = UInt64(loadTimeLimit.components.seconds) * 1000
+        return limits.stallMilliseconds > 0 ? min(longest, limits.stallMilliseconds) : longest
+    }
+
+    private static func slowLoad(of function: LoadedFunction, _ milliseconds: UInt64) -> TaskFault {
+        .userFunction(
             FunctionFailure(
                 .limit,
                 function: function.label,
                 role: "",
-                message:
-                    "it was not loaded within \(seconds) s: what stands outside of its functions takes too long"
+                message: "it was not loaded within \(LimitUnit.milliseconds.text(milliseconds)): "
+                    + "what stands outside of its functions takes too long"
             )
         )
     }

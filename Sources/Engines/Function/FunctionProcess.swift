@@ -57,16 +57,18 @@ package final class FunctionProcess {
     /// - Parameters:
     ///   - engine: the kind.
     ///   - executable: the helper's program; else the one that `HelperExecutable` finds.
+    ///   - memoryByteLimit: memory that its attempts may use, in bytes, for an engine that can be sparing; 0: no limit.
     ///   - isCancelled: asked every 20 ms or so while a call lasts; `true` ends the call with `Fault.task(.cancelled)`,
     ///     and the helper.
     /// - Throws: `sandbox` when the helper's program is missing or does not start.
     package init(
         _ engine: EngineKind,
         executable: String? = nil,
+        memoryByteLimit: UInt64 = 0,
         isCancelled: @escaping () -> Bool = { false }
     ) throws(FunctionFault) {
         let path = if let executable { executable } else { try HelperExecutable.path() }
-        helper = try HelperProcess(path, for: engine)
+        helper = try HelperProcess(path, for: engine, memoryByteLimit: memoryByteLimit)
         self.isCancelled = isCancelled
         meter = AttemptMeter(FunctionLimits(), of: helper)
     }

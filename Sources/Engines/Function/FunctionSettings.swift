@@ -14,13 +14,20 @@ package struct FunctionSettings: Sendable {
         self.arguments = arguments
     }
 
-    /// The settings of a job; what it leaves open is as `standard` says.
-    package init(_ spec: JobSpec, standard: FunctionLimits = FunctionLimits()) {
-        limits = standard
+    /// The settings of a job.
+    package init(_ spec: JobSpec) {
+        limits = FunctionLimits(spec.limits)
         skipBad = spec.skipBad
         arguments = spec.arguments
-        for (wanted, path) in FunctionSettings.fields {
-            if let value = spec.limits[keyPath: wanted] { limits[keyPath: path] = value }
+    }
+}
+
+extension FunctionLimits {
+    /// The limits that a job asks for; what it leaves open is as by default.
+    init(_ wanted: TaskLimits) {
+        self.init()
+        for (asked, path) in FunctionLimits.fields {
+            if let value = wanted[keyPath: asked] { self[keyPath: path] = value }
         }
     }
 

@@ -53,7 +53,7 @@ final class FunctionTally {
     private static func clean(_ name: String) -> String {
         String(
             String.UnicodeScalarView(
-                name.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }
+                name.unicodeScalars.map { $0.value < 0x20 || 0x7f...0x9f ~= $0.value ? "?" : $0 }
             )
         )
     }

@@ -31,16 +31,16 @@ final class HelperProcess {
     /// The process supervises others, and ends them before itself when it is asked to.
     private let supervises: Bool
 
-    /// Starts `executable` for functions of one kind.
+    /// Starts `executable` for functions of one kind, whose process may have `memoryByteLimit` bytes; 0: as many as it likes.
     ///
     /// - Throws: `sandbox`, saying what failed.
-    init(_ executable: String, for engine: EngineKind) throws(FunctionFault) {
+    init(_ executable: String, for engine: EngineKind, memoryByteLimit: UInt64) throws(FunctionFault) {
         let socket = try DescriptorPair.socket()
         let errorText = try DescriptorPair.pipe()
         identifier = try HelperProcess.spawn(
             executable,
             [executable, "\(engine.rawValue)"],
-            HelperProcess.environment(for: engine),
+            HelperProcess.environment(for: engine, memoryByteLimit: memoryByteLimit),
             socket: socket.far,
             errorText: errorText.far
         )
@@ -154,9 +154,21 @@ extension timespec {
 
 extension HelperProcess {
     /// All that it finds in its environment; a command also finds programs as this process does.
-    private static func environment(for engine: EngineKind) -> [String] {
-        guard engine == .command, let path = getenv("PATH") else { return environment }
-        return environment + ["PATH=" + String(cString: path)]
+    private static func environment(for engine: EngineKind, memoryByteLimit: UInt64) -> [String] {
+        switch engine {
+        case .javaScript, .webAssembly, .probe: environment + forcedRAM(memoryByteLimit)
+        case .command: environment + (getenv("PATH").map { ["PATH=" + String(cString: $0)] } ?? [])
+        }
+    }
+
+    /// What JavaScriptCore takes for the machine's memory: the more of it is in use, the less garbage it lets come together.
+    ///
+    /// Half of the limit. The other half is for what is no heap: the engine itself, compiled code, records on their way.
+    /// Without it as much garbage as there are objects in use comes together, up to gigabytes.
+    private static func forcedRAM(_ memoryByteLimit: UInt64) -> [String] {
+        // The option has 32 bits; above that the limit is far away.
+        guard memoryByteLimit > 0, memoryByteLimit / 2 <= UInt32.max else { return [] }
+        return ["JSC_forceRAMSize=\(memoryByteLimit / 2)"]
     }
 }
 

@@ -8,19 +8,15 @@ import Synchronization
 /// A helper serves this job only, one attempt at a time, and is kept warm between them. There are as many as attempts
 /// want at once: one for each slot and function, and one more where a combine runs in the middle of its own file's map.
 package final class JobFunctions: Sendable {
-    /// Helpers that nobody is using; handed over whole, never shared.
-    private struct Idle: @unchecked Sendable {
-        var helpers: [FunctionReference: [FunctionHelper]] = [:]
-        var isClosed = false
-    }
-
     package let spec: JobSpec
     package let settings: FunctionSettings
     private let functions: [FunctionReference: LoadedFunction]
     /// Where working folders are made; `nil`: there are no commands.
     private let workFolder: String?
     private let filesFolder: String?
-    private let idle = Mutex(Idle())
+    /// Keeps the helpers that nobody is using, and others' too.
+    private let idle: IdleHelpers
+    private let isClosed = Mutex(false)
     /// What the functions said when they were loaded.
     private let readinesses = Mutex<[FunctionReference: Readiness]>([:])
 
@@ -35,17 +31,20 @@ package final class JobFunctions: Sendable {
     ///   - settings: limits and arguments.
     ///   - workFolder: under it each command gets a folder of its own.
     ///   - filesFolder: holds the job's files by their names; removed with the functions.
+    ///   - idle: where helpers wait between attempts, which all jobs of a node share.
     package init(
         _ spec: JobSpec,
         functions: [LoadedFunction],
         settings: FunctionSettings,
         workFolder: String? = nil,
-        filesFolder: String? = nil
+        filesFolder: String? = nil,
+        idle: IdleHelpers = IdleHelpers()
     ) {
         self.spec = spec
         self.settings = settings
         self.workFolder = workFolder
         self.filesFolder = filesFolder
+        self.idle = idle
         self.functions = Dictionary(functions.map { ($0.reference, $0) }) { first, _ in first }
     }
 
@@ -60,12 +59,8 @@ package final class JobFunctions: Sendable {
 
     /// Ends all helpers as soon as nobody uses them; attempts that come later fail.
     package func close() {
-        let helpers = idle.withLock { idle in
-            idle.isClosed = true
-            defer { idle.helpers = [:] }
-            return idle
-        }.helpers
-        for helper in helpers.values.joined() { helper.close() }
+        isClosed.withLock { $0 = true }
+        idle.end(of: self)
         if let filesFolder { WorkingFolder.remove(filesFolder) }
     }
 
@@ -83,11 +78,14 @@ package final class JobFunctions: Sendable {
         }
     }
 
-    /// What a function outside of any job can do.
+    /// What a function outside of any job can do, found within `limits`.
     ///
     /// Blocks its thread.
-    package static func readiness(of function: LoadedFunction) throws(TaskFault) -> Readiness {
-        let settings = FunctionSettings(limits: FunctionLimits(), skipBad: 0, arguments: [:])
+    package static func readiness(
+        of function: LoadedFunction,
+        limits: TaskLimits = TaskLimits()
+    ) throws(TaskFault) -> Readiness {
+        let settings = FunctionSettings(limits: FunctionLimits(limits), skipBad: 0, arguments: [:])
         return try FunctionHelper(function, roles: [], settings: settings, folder: nil).readiness
     }
 
@@ -104,9 +102,8 @@ package final class JobFunctions: Sendable {
         _ function: FunctionReference,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
     ) throws(TaskFault) -> FunctionHelper {
-        let isClosed = idle.withLock(\.isClosed)
-        if isClosed { throw .cancelled }
-        if let helper = takeIdle(function) { return helper }
+        if isClosed.withLock({ $0 }) { throw .cancelled }
+        if let helper = idle.take(function, of: self) { return helper }
         let loaded = try self.function(function)
         var folder: WorkingFolder?
         if loaded.engine == .command, let workFolder {
@@ -128,22 +125,8 @@ package final class JobFunctions: Sendable {
     /// Takes back a helper between two attempts, or one that a fault has ended.
     func giveBack(_ helper: FunctionHelper) {
         guard helper.isUsable else { return }
-        let kept = Handover(helper: helper)
-        let isClosed = idle.withLock { idle in
-            if !idle.isClosed {
-                idle.helpers[kept.helper.function.reference, default: []].append(kept.helper)
-            }
-            return idle.isClosed
-        }
-        if isClosed { helper.close() }
-    }
-
-    private func takeIdle(_ function: FunctionReference) -> FunctionHelper? {
-        idle.withLock { idle in Handover(helper: idle.helpers[function]?.popLast()) }.helper
-    }
-
-    /// A helper on its way from one owner to the next.
-    private struct Handover<Helper>: @unchecked Sendable {
-        var helper: Helper
+        idle.keep(helper, of: self)
+        // They may have been closed meanwhile.
+        if isClosed.withLock({ $0 }) { idle.end(of: self) }
     }
 }

@@ -50,6 +50,7 @@ struct CoordinatedJob: Sendable {
     var isFinishing = false
     let hasDeterministicFunctions: Bool
     let engine: String?
+    let maxAttempts: Int
 
     /// The first stage with something left to do; `nil`: all is done.
     var currentStage: Int? { stages.firstIndex { $0.openCount > 0 } }
@@ -57,6 +58,7 @@ struct CoordinatedJob: Sendable {
     init(_ shape: JobShape) {
         hasDeterministicFunctions = shape.hasDeterministicFunctions
         engine = shape.engine
+        maxAttempts = shape.maxAttempts
         stages = shape.stages.map { stage in
             Stage(
                 items: stage.items.map {

@@ -99,6 +99,8 @@ package struct JobShape: Sendable {
     package var hasDeterministicFunctions: Bool
     /// The engine that its attempts need; `nil`: one that every worker has.
     package var engine: String?
+    /// Failed attempts of an item that end the job, whatever made them fail.
+    package var maxAttempts = CoordinatorLimits.maxAttempts
 
     package init(stages: [Stage], hasDeterministicFunctions: Bool = true) {
         self.stages = stages
@@ -124,7 +126,8 @@ package struct JobShape: Sendable {
 package enum CoordinatorLimits {
     /// Failed attempts of an item that end the job.
     package static let maxAttempts = 4
-    /// Failed attempts of an item that end the job when a function threw: the same bytes mostly make it throw again.
+    /// Failed attempts of an item that end the job when a function threw or passed a limit: the same bytes mostly make it do
+    /// so again.
     package static let maxFunctionAttempts = 2
     /// Failures of a worker in a job that exclude it there, while another can go on.
     package static let maxWorkerFailures = 3

@@ -9,7 +9,7 @@
 /// something to do.
 ///
 /// Guarantees: an item is committed once at a time, by its first attempt to end well; an item fails at most
-/// `CoordinatorLimits.maxAttempts` times; every job ends, as long as a worker lives and attempts end.
+/// `JobShape.maxAttempts` times; every job ends, as long as a worker lives and attempts end.
 package struct JobCoordinator: Sendable {
     package typealias Action = CoordinatorAction
 
@@ -263,7 +263,7 @@ extension JobCoordinator {
         job.retries.append(retry)
         job[attempt.item].isRetried = true
         jobs[attempt.job] = job
-        guard isHopeless || failureCount >= CoordinatorLimits.maxAttempts else { return [] }
+        guard isHopeless || failureCount >= job.maxAttempts else { return [] }
         return end(attempt.job, .failed(attempt, reason: .fault(fault)))
     }
 

@@ -19,9 +19,10 @@ extension TaskFault {
         case .userFunction(let failure):
             switch failure.kind {
             case .invalid: .input
-            case .threw, .wrongOutput: .function
+            case .threw, .wrongOutput, .limit: .function
             case .sandbox: .worker
-            case .limit, .crashed: .attempt
+            // A process also dies of what the machine did to it, such as the kernel that found no memory.
+            case .crashed: .attempt
             }
         case .blockUnavailable: .worker
         case .mapOutputUnavailable, .malformedMapOutput, .store, .cancelled: .attempt

@@ -6,7 +6,7 @@ public struct TaskLimits: Hashable, Sendable {
     public var stallMilliseconds: UInt64?
     /// Resident memory, in bytes.
     public var memoryByteCount: UInt64?
-    /// Bytes of emitted pairs.
+    /// Bytes of emitted pairs, and 8 more for each.
     public var outputByteCount: UInt64?
     /// Emitted pairs.
     public var outputPairCount: UInt64?

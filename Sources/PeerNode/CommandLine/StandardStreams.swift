@@ -2,12 +2,15 @@ internal import Glibc
 internal import Synchronization
 
 /// Standard output and error of a command.
+///
+/// Lines and notes may hold text of others: their control characters are spelled out (`TerminalText`).
 package final class StandardStreams: Sendable {
     /// Bytes gathered before they are written.
     private static let bufferByteCount = 1 << 16
 
     private let pending = Mutex<[UInt8]>([])
-    private let isInteractive: Bool
+    /// Whether a person watches stdout.
+    package let isInteractive: Bool
     /// Whether a person watches stderr.
     package let hasTerminal: Bool
 
@@ -20,6 +23,7 @@ package final class StandardStreams: Sendable {
 
     /// Writes a line to stdout.
     package func line(_ text: String) {
+        let text = TerminalText.visible(text)
         pending.withLock { pending in
             pending += text.utf8
             pending.append(10)
@@ -29,7 +33,7 @@ package final class StandardStreams: Sendable {
         }
     }
 
-    /// Writes bytes to stdout.
+    /// Writes bytes to stdout, as they are.
     package func bytes(_ bytes: UnsafeRawBufferPointer) {
         pending.withLock { pending in
             if bytes.count >= StandardStreams.bufferByteCount {
@@ -55,9 +59,9 @@ package final class StandardStreams: Sendable {
     }
 
     /// Writes a line to stderr.
-    package func note(_ text: String) { error(text + "\n") }
+    package func note(_ text: String) { error(TerminalText.visible(text) + "\n") }
 
-    /// Writes to stderr.
+    /// Writes text of our own to stderr, with what moves the cursor.
     package func error(_ text: String) {
         _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
     }

@@ -1,3 +1,5 @@
+internal import MRProtocol
+
 /// Functions as the control API says what they are.
 extension FunctionDescription: JSONMessage {
     package var json: JSON {
@@ -16,5 +18,23 @@ extension FunctionDescription: JSONMessage {
             usesPosition: try fields.flag("usesPosition"),
             missing: try fields.texts("missing")
         )
+    }
+}
+
+/// Limits as query items, under the names that a specification gives them.
+extension TaskLimits {
+    var query: [(String, String)] {
+        TaskLimits.fields.compactMap { field in self[keyPath: field.path].map { (field.name, "\($0)") } }
+    }
+
+    init(of request: HTTPRequest) throws(NodeError) {
+        self.init()
+        for field in TaskLimits.fields {
+            guard let text = request.queryItem(field.name) else { continue }
+            guard let value = UInt64(text), value <= TaskLimits.maxValue else {
+                throw NodeError(.invalidArgument, "\(field.name) is a number, not «\(text)»")
+            }
+            self[keyPath: field.path] = value
+        }
     }
 }

@@ -152,10 +152,32 @@ extension JSON {
         defer { peernode_json_release(tree) }
         let flags = Int(JSON_ENCODE_ANY) | (indent > 0 ? indent : Int(JSON_COMPACT))
         let byteCount = json_dumpb(tree, nil, 0, flags)
-        return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+        let text = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
             let start = UnsafeMutableRawPointer(buffer.baseAddress)?.assumingMemoryBound(to: CChar.self)
             count = min(json_dumpb(tree, start, byteCount, flags), byteCount)
         }
+        return JSON.escapingControls(text)
+    }
+
+    /// DEL and U+0080 … U+009F as escapes: JSON allows them as they are, but terminals obey them.
+    ///
+    /// In `text` they stand in strings only, and the other control characters are escaped already.
+    private static func escapingControls(_ text: [UInt8]) -> [UInt8] {
+        guard text.contains(where: { $0 == 0x7f || $0 == 0xc2 }) else { return text }
+        var escaped: [UInt8] = []
+        escaped.reserveCapacity(text.count + 64)
+        var rest = text[...]
+        while let byte = rest.popFirst() {
+            if byte == 0x7f {
+                escaped += Array("\\u007F".utf8)
+            } else if byte == 0xc2, let next = rest.first, next < 0xa0 {
+                escaped += Array("\\u00\(String(next, radix: 16, uppercase: true))".utf8)
+                rest.removeFirst()
+            } else {
+                escaped.append(byte)
+            }
+        }
+        return escaped
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+public import MRProtocol
 public import Multiformats
 
 /// The node whose daemon listens at a socket, asked through the control API (docs/control-api.md).
@@ -440,21 +441,26 @@ extension RemoteNode {
     }
 
     /// As `NodeService` says.
-    public func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
+    public func checkFunction(
+        _ source: FunctionSource,
+        name: String,
+        limits: TaskLimits
+    ) async throws -> FunctionDescription {
+        let query = [("name", name)] + limits.query
         let answer: JSON
         switch source {
         case .file(let cid):
             answer = try await ask(
                 .get,
-                RemoteNode.target("functions", cid.description, query: [("name", name)])
+                RemoteNode.target("functions", cid.description, query: query)
             )
         case .bytes(let bytes):
-            let target = RemoteNode.target("functions", query: [("name", name)])
+            let target = RemoteNode.target("functions", query: query)
             answer = try await send(.post, target, ArraySource(bytes), length: UInt64(bytes.count))
         case .command(let line):
             answer = try await ask(
                 .post,
-                RemoteNode.target("functions", query: [("name", name), ("command", line)])
+                RemoteNode.target("functions", query: query + [("command", line)])
             )
         }
         return try FunctionDescription(json: answer)

@@ -1,4 +1,5 @@
 internal import Engines
+internal import MRProtocol
 internal import Multiformats
 
 extension ControlServer {
@@ -118,17 +119,18 @@ extension ControlServer {
 
     func routeFunctions(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
         let name = request.queryItem("name") ?? ""
+        let limits = try TaskLimits(of: request)
         switch (request.method, names.count) {
         case (.get, 1):
             let source = FunctionSource.file(try ControlServer.cid(names[0]))
-            responder.respond(try await node.checkFunction(source, name: name))
+            responder.respond(try await node.checkFunction(source, name: name, limits: limits))
         case (.post, 0):
             if let line = request.queryItem("command") {
-                responder.respond(try await node.checkFunction(.command(line), name: name))
+                responder.respond(try await node.checkFunction(.command(line), name: name, limits: limits))
                 return
             }
             let bytes = try await body(request, limit: ControlServer.functionByteLimit)
-            responder.respond(try await node.checkFunction(.bytes(bytes), name: name))
+            responder.respond(try await node.checkFunction(.bytes(bytes), name: name, limits: limits))
         default: throw ControlServer.unknown(request)
         }
     }

@@ -16,6 +16,8 @@ package final class FunctionLibrary: Sendable {
     private let workFolder: String?
     private let gate: PolicyGate
     private let threads = WorkerThreads()
+    /// Helper processes of all jobs that nobody uses just now.
+    private let idleHelpers = IdleHelpers()
     private let descriptions = Mutex<[CID: FunctionDescription]>([:])
 
     /// Functions of which it is remembered what they can do.
@@ -51,7 +53,7 @@ package final class FunctionLibrary: Sendable {
     /// - Throws: `TaskFault`; `PolicyRefusal` when `peer` may not use an engine here.
     func load(_ spec: JobSpec, from peer: PeerID?) async throws -> JobFunctions? {
         guard !spec.userFunctions.isEmpty else { return nil }
-        let loader = FunctionLoader(store: reading(from: peer), workFolder: workFolder)
+        let loader = loader(reading(from: peer))
         let gate = gate
         let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
         // Known before a byte of the function is fetched.
@@ -65,13 +67,15 @@ package final class FunctionLibrary: Sendable {
         }
     }
 
-    /// Loads one function and says what it can do.
+    /// Loads one function within `limits` and says what it can do.
     ///
     /// - Throws: `TaskFault`.
-    func describe(_ source: FunctionSource) async throws -> FunctionDescription {
+    func describe(_ source: FunctionSource, limits: TaskLimits = TaskLimits()) async throws
+        -> FunctionDescription
+    {
         if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
-        let loader = FunctionLoader(store: reading(from: nil), workFolder: workFolder)
-        let description = try await threads.run { try loader.describe(source) }
+        let loader = loader(reading(from: nil))
+        let description = try await threads.run { try loader.describe(source, limits) }
         if case .file(let cid) = source {
             descriptions.withLock { known in
                 if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
@@ -88,6 +92,10 @@ package final class FunctionLibrary: Sendable {
         guard let state = try? await threads.run({ SandboxProbe.run() }) else { return .unknown }
         gate.sandbox = state
         return state
+    }
+
+    private func loader(_ store: any BlockStore) -> FunctionLoader {
+        FunctionLoader(store: store, workFolder: workFolder, idleHelpers: idleHelpers)
     }
 
     private func reading(from peer: PeerID?) -> any BlockStore {
@@ -113,6 +121,7 @@ extension PolicyEngine {
 private struct FunctionLoader: Sendable {
     let store: any BlockStore
     let workFolder: String?
+    let idleHelpers: IdleHelpers
 
     func load(_ spec: JobSpec) throws(TaskFault) -> [LoadedFunction] {
         var functions: [LoadedFunction] = []
@@ -136,11 +145,12 @@ private struct FunctionLoader: Sendable {
             functions: functions,
             settings: FunctionSettings(spec),
             workFolder: hasCommand ? workFolder : nil,
-            filesFolder: filesFolder
+            filesFolder: filesFolder,
+            idle: idleHelpers
         )
     }
 
-    func describe(_ source: FunctionSource) throws(TaskFault) -> FunctionDescription {
+    func describe(_ source: FunctionSource, _ limits: TaskLimits) throws(TaskFault) -> FunctionDescription {
         let function: LoadedFunction
         switch source {
         case .file(let cid): function = try load(.file(cid))
@@ -156,7 +166,7 @@ private struct FunctionLoader: Sendable {
                 usesPosition: true
             )
         }
-        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function))
+        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function, limits: limits))
     }
 
     private func load(_ reference: FunctionReference) throws(TaskFault) -> LoadedFunction {

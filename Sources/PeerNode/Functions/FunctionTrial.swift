@@ -1,6 +1,6 @@
 import BlockStore
 import Glibc
-import MRProtocol
+package import MRProtocol
 package import Multiformats
 
 /// Runs jobs in memory, for trying functions on a few records: nothing is stored, no other node is asked.
@@ -34,12 +34,14 @@ package final class FunctionTrial: Sendable {
             throw NodeError(.file, "cannot make a folder in \(parent): \(String(cString: strerror(errno)))")
         }
         workFolder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        let configuration = JobConfiguration(
+        var configuration = JobConfiguration(
             databasePath: nil,
             slots: 1,
             workerName: FunctionTrial.workerName,
             workFolderPath: workFolder
         )
+        // One machine, and nothing here that gets better with time.
+        configuration.maxAttempts = 1
         service = JobService(store: store, configuration: configuration)
     }
 
@@ -59,10 +61,12 @@ package final class FunctionTrial: Sendable {
     /// Loads a function and says what it can do.
     ///
     /// - Throws: `NodeError`, as `NodeService.checkFunction`.
-    package func describe(_ source: FunctionSource, name: String) async throws(NodeError)
-        -> FunctionDescription
-    {
-        try await service.library.describe(source, name: name)
+    package func describe(
+        _ source: FunctionSource,
+        name: String,
+        limits: TaskLimits
+    ) async throws(NodeError) -> FunctionDescription {
+        try await service.library.describe(source, name: name, limits: limits)
     }
 
     /// Runs `body`, whose jobs are executed meanwhile.

@@ -40,6 +40,8 @@ public struct JobConfiguration: Sendable {
     public var workerName: String
     /// A folder for what commands work on, made when it is needed; `nil`: commands cannot be run.
     public var workFolderPath: String?
+    /// Failed attempts of a task that end its job.
+    public var maxAttempts = CoordinatorLimits.maxAttempts
     /// Resume the jobs that were unfinished when the last process ended (the daemon), or leave them (embedded).
     public var resumesJobs: Bool
 

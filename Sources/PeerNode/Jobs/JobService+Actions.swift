@@ -379,6 +379,7 @@ extension JobService {
             shape.stages[stage].onlyWorker = JobService.selfWorker
         }
         shape.engine = engineName(for: job.status.spec)
+        shape.maxAttempts = configuration.maxAttempts
         job.adopt(planned, stageCounts: shape.stages.map(\.items.count))
         job.workersMerge = shape.stages.count == 2 && engines.mergesInAnyOrder(job.status.spec)
         job.note(

@@ -1,23 +1,31 @@
 internal import Engines
-internal import MRProtocol
+public import MRProtocol
 internal import Multiformats
 
 // MARK: - Functions
 
 extension LocalNode {
     /// As `NodeService` says.
-    public func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription {
-        try await jobService().library.describe(source, name: name)
+    public func checkFunction(
+        _ source: FunctionSource,
+        name: String,
+        limits: TaskLimits
+    ) async throws -> FunctionDescription {
+        try await jobService().library.describe(source, name: name, limits: limits)
     }
 }
 
 extension FunctionLibrary {
     /// As `NodeService.checkFunction` says.
-    func describe(_ source: FunctionSource, name: String) async throws(NodeError) -> FunctionDescription {
+    func describe(
+        _ source: FunctionSource,
+        name: String,
+        limits: TaskLimits
+    ) async throws(NodeError) -> FunctionDescription {
         var names: [CID: String] = [:]
         if let cid = source.cid, !name.isEmpty { names[cid] = name }
         do {
-            return try await describe(source)
+            return try await describe(source, limits: limits)
         } catch let fault as TaskFault {
             let code: NodeError.Code =
                 switch fault {

@@ -28,14 +28,15 @@ public final class Log: Sendable {
     /// Values with spaces, quotes, control characters or nothing in them stand in quotes, so that a line stays one.
     static func quoted(_ value: String) -> String {
         let isPlain =
-            !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != UInt8(ascii: "\"") && $0 != 127 }
+            !value.isEmpty
+            && value.unicodeScalars.allSatisfy { $0 != " " && $0 != "\"" && !TerminalText.isControl($0) }
         guard !isPlain else { return value }
         var text = "\""
         for scalar in value.unicodeScalars {
             switch scalar {
             case "\"", "\\": text += "\\\(scalar)"
             case "\n": text += "\\n"
-            default: text += scalar.value < 32 || scalar.value == 127 ? "?" : String(scalar)
+            default: text += TerminalText.isControl(scalar) ? "?" : String(scalar)
             }
         }
         return text + "\""

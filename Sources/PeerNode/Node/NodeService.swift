@@ -1,3 +1,4 @@
+public import MRProtocol
 public import Multiformats
 
 /// Takes bytes in order; may block its thread, and throws to stop what produces them.
@@ -100,9 +101,14 @@ public protocol NodeService: Sendable {
     /// - Parameters:
     ///   - source: where the function is; a file that is not here is fetched.
     ///   - name: what errors call it, such as `wc.js`.
+    ///   - limits: what it may use meanwhile.
     /// - Returns: what it can do.
     /// - Throws: `NodeError` with code `invalidFunction` and the function's own error, its place and its stack.
-    func checkFunction(_ source: FunctionSource, name: String) async throws -> FunctionDescription
+    func checkFunction(
+        _ source: FunctionSource,
+        name: String,
+        limits: TaskLimits
+    ) async throws -> FunctionDescription
 
     // MARK: Policy
 

@@ -40,6 +40,7 @@ final class ProbeRunner: Runner {
         case "crash": crash()
         case "take memory": while true { takeMemory() }
         case "emit for ever": while true { try emit(request, nil, channel) }
+        case "emit nothing for ever": while true { try emit("", nil, channel) }
         case "log for ever": while true { channel.log("a line\n".utf8) }
         case "report for ever": while true { channel.status(request.utf8) }
         default: try emit(request, nil, channel)

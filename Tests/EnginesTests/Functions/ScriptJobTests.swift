@@ -33,6 +33,18 @@ struct ScriptJobTests {
         #expect(failure.excerpt.starts(with: Array("x".utf8)))
     }
 
+    @Test("A file that does not come to its end is given up after the time without progress that it may have")
+    func endlessFile() throws {
+        var job = FunctionJob(
+            map: .script("export function map() {}; for (;;);"),
+            reduce: .builtIn("identity")
+        )
+        job.limits.stallMilliseconds = 500
+        let failure = try #require(job.failure(ScriptJobTests.input))
+        #expect(failure.kind == .limit)
+        #expect(failure.message.hasPrefix("it was not loaded within 500 ms"))
+    }
+
     @Test("Bad records are skipped as far as allowed, counted and named")
     func skipBad() throws {
         var job = FunctionJob(map: ScriptJobTests.numbers, reduce: .builtIn("sum"))

@@ -68,7 +68,7 @@ struct JobCoordinatorTests {
 
     @Test(
         arguments: [
-            (FunctionFailure.Kind.invalid, 1), (.threw, 2), (.wrongOutput, 2), (.limit, 4), (.crashed, 4),
+            (FunctionFailure.Kind.invalid, 1), (.threw, 2), (.wrongOutput, 2), (.limit, 2), (.crashed, 4),
             (.sandbox, 1),
         ]
     )
@@ -89,6 +89,34 @@ struct JobCoordinatorTests {
             started = starts(actions + machine.deadlineReached(now: now))
         }
         #expect(count == attempts)
+    }
+
+    @Test func aPassedLimitIsTriedOnceMoreAndElsewhere() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let fault = TaskFault.userFunction(
+            FunctionFailure(.limit, function: "f.js", role: "map", message: "no")
+        )
+        guard let first = starts(machine.add(job, shape(maps: 1), now: .zero)).first else {
+            return #expect(Bool(false), "no attempt")
+        }
+        _ = machine.attemptFailed(first.id, fault, randomness: 0, now: .zero)
+        let second = starts(machine.deadlineReached(now: .seconds(1)))
+        #expect(second.count == 1)
+        #expect(second.first?.worker != first.worker)
+    }
+
+    @Test func aJobThatIsTriedOnceEndsWithItsFirstFailure() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var shape = shape(maps: 1)
+        shape.maxAttempts = 1
+        let started = starts(machine.add(job, shape, now: .zero))
+        #expect(
+            machine.attemptFailed(started[0].id, transient, randomness: 0, now: .zero)
+                == [.end(job, .failed(started[0], reason: .fault(transient)))]
+        )
     }
 
     @Test func everythingRememberedOnlyFinishes() {

@@ -16,6 +16,19 @@ import Testing
         #expect(try JSON(parsing: value.encoded, byteLimit: 1_000) == value)
     }
 
+    @Test("control characters are escapes, so that a terminal may see the text") func controlCharacters()
+        throws
+    {
+        let text = "\u{1}\n\u{1b}[m\u{7f}\u{80}\u{9f}\u{a0}é€"
+        let value: JSON = .object([JSON.Member("\u{9b}", .string(text))])
+        #expect(
+            String(decoding: value.encoded, as: UTF8.self)
+                == "{\"\\u009B\":\"\\u0001\\n\\u001B[m\\u007F\\u0080\\u009F\u{a0}é€\"}"
+        )
+        #expect(try JSON(parsing: value.encoded, byteLimit: 1_000) == value)
+        #expect(try JSON(parsing: Array(value.pretty.utf8), byteLimit: 1_000) == value)
+    }
+
     @Test("members keep their order") func order() {
         let value: JSON = ["z": 1, "a": 2]
         #expect(String(decoding: value.encoded, as: UTF8.self) == #"{"z":1,"a":2}"#)

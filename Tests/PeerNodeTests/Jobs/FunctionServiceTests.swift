@@ -107,8 +107,31 @@ struct FunctionServiceTests {
         #expect(failure.message.contains("status 7"))
         #expect(failure.details.contains { $0.contains("what happened") })
         #expect(ended[2].failure?.code == "function.limit")
-        #expect(ended[2].failure?.attempt == 4)
+        #expect(ended[2].failure?.attempt == 2)
         #expect(leftovers(harness) == 0)
+    }
+
+    @Test(arguments: [
+        ("while :; do :; done", "function.limit"), ("exit 3", "function.threw"),
+    ])
+    func aTrialTriesOnce(command: String, code: String) async throws {
+        let trial = try FunctionTrial()
+        defer { trial.close() }
+        var spec = JobSpec(
+            map: .command(command),
+            combine: nil,
+            reduce: .builtIn("identity"),
+            reduceCount: 1,
+            recordFormat: .lines,
+            inputs: [JobInput(name: "input", root: try trial.add(Array("a\n".utf8)))]
+        )
+        spec.limits.cpuMilliseconds = 100
+        let submission = JobSubmission(spec: spec)
+        try await trial.running {
+            let status = try await trial.run(submission).status
+            #expect(status.failure?.code == code)
+            #expect(status.attemptCount == 1)
+        }
     }
 
     @Test func functionThatIsNotDeterministicIsNamed() async throws {
