@@ -7,6 +7,9 @@ STRICT ?=
 FLAGS := $(if $(STRICT),-Xswiftc -warnings-as-errors,)
 RELEASE := -c release --static-swift-stdlib
 BIN := .build/release
+# Most of a short command is its start: peerctl holds the C libraries that Debian has as archives, at a fixed address, so
+# that nothing is to be loaded or relocated. The programs that strangers talk to do neither.
+ARCHIVES := .build/archives
 SOURCES := Package.swift Sources Tests Fuzz
 
 .PHONY: help setup build test interop fuzz sim check fmt lint demo cluster test-cluster bench examples install clean
@@ -19,7 +22,8 @@ setup: ## install what is missing from Debian's packages
 
 build: setup ## build peernode, peerctl and peersandbox in release mode
 	$(SWIFT) build $(RELEASE) --product peernode
-	$(SWIFT) build $(RELEASE) --product peerctl
+	@dev/archives $(ARCHIVES)
+	PKG_CONFIG_PATH="$(CURDIR)/$(ARCHIVES):$$PKG_CONFIG_PATH" $(SWIFT) build $(RELEASE) --product peerctl -Xlinker -no-pie
 	$(SWIFT) build $(RELEASE) --product peersandbox
 
 test: setup ## build and run all tests

@@ -3,7 +3,8 @@
 usage: wire.py BIN SCRATCH MIB ROUNDS   (with the Python and the environment of Tests/Interop/setup.sh)
 
 Prints one JSON array a line: name, what go took, what ours took, ratios ours / go of each round. CPU is the server's own
-seconds for each GB: the client and the pipe to it take the same either way. Memory has no other side.
+seconds for each GB: the client and the pipe to it take the same either way. The rows of streams opened here turn it round:
+a go client and ours, of one go server. Memory has no other side.
 """
 import json
 import os
@@ -11,6 +12,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 BIN, SCRATCH, MIB, ROUNDS = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
@@ -24,7 +26,8 @@ import rawnode  # noqa: E402
 
 class Node:
     def __init__(self, name):
-        command = [BIN / "peernode", "--home", SCRATCH / name, "--listen", "/ip4/127.0.0.1/tcp/0", "--diagnostics"]
+        self.home = SCRATCH / name
+        command = [BIN / "peernode", "--home", self.home, "--listen", "/ip4/127.0.0.1/tcp/0", "--diagnostics"]
         self.process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for line in self.process.stdout:
             if line.startswith("listening "):
@@ -32,6 +35,10 @@ class Node:
             if line.strip() == "ready":
                 break
         self.pid = self.process.pid
+
+    def ctl(self, *words):
+        command = [BIN / "peerctl", "--home", self.home, *words]
+        return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
 
     def memory(self):
         status = open(f"/proc/{self.pid}/status").read()
@@ -82,6 +89,49 @@ def streams(go, ours):
             emit(name, f"{middle(rates[0]):.0f}/s", f"{middle(rates[1]):.0f}/s", [a / b for a, b in zip(*rates)])
 
 
+def go_echo(client, peer, size):
+    """Sends bytes and reads them back at once."""
+    stream, _ = client.open_stream(peer, [ECHO])
+    with stream:
+        stream.settimeout(300)
+        buffer, left, chunk, start = bytearray(1 << 20), size, bytes(1 << 20), time.perf_counter()
+        sender = threading.Thread(target=lambda: [stream.sendall(chunk) for _ in range(size >> 20)], daemon=True)
+        sender.start()
+        while left:
+            count = stream.recv_into(buffer)
+            if not count:
+                raise EOFError
+            left -= count
+        sender.join()
+        return time.perf_counter() - start
+
+
+def dialing(go, ours):
+    """Streams that we open: go's client and ours echo through the same go server, by turns."""
+    with GoPeer(14501, "bench-go-client") as client:
+        peer = client.connect(go.addr)
+        ours.ctl("connect", go.addr)
+
+        def our_echo(size):
+            start = time.perf_counter()
+            ours.ctl("-q", "diag", "echo", "--size", size, peer)
+            return time.perf_counter() - start
+
+        ends = ((client.proc.pid, lambda size: go_echo(client, peer, size)), (ours.pid, our_echo))
+        for _, echo in ends:
+            echo(8 << 20)  # opens the windows
+        rates, costs, size = ([], []), ([], []), (MIB // 4) << 20
+        for _ in range(ROUNDS):
+            for index, (pid, echo) in enumerate(ends):
+                before = cpu_of(pid)
+                rates[index].append(size / echo(size) / 1e6)
+                costs[index].append((cpu_of(pid) - before) / size * 1e9)
+        emit("echo on a stream opened here, wall", f"{middle(rates[0]):.0f} MB/s", f"{middle(rates[1]):.0f} MB/s",
+             [a / b for a, b in zip(*rates)])
+        emit("echo on a stream opened here, dialer's CPU", f"{middle(costs[0]):.2f} s/GB", f"{middle(costs[1]):.2f} s/GB",
+             [b / a for a, b in zip(*costs)])
+
+
 def memory():
     node = Node("memory")
     warm = [rawnode.dial(node.address, seed=os.urandom(32).hex()) for _ in range(20)]
@@ -112,6 +162,7 @@ def main():
         go.serve(SOURCE, lambda c, _p: pump_source(c))
         go.serve_echo(ECHO)
         streams(go, ours)
+        dialing(go, ours)
     ours.stop()
     memory()
 

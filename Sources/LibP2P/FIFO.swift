@@ -1,23 +1,26 @@
 /// A first-in first-out queue with constant-time ends, for machines that may not use more than an array.
+///
+/// Inlinable, so that the targets that import it have it for their own elements.
+@frozen
 package struct FIFO<Element: Sendable>: Sendable {
-    private var elements: [Element?] = []
-    private var head = 0
+    @usableFromInline var elements: [Element?] = []
+    @usableFromInline var head = 0
 
     /// An empty queue.
-    package init() {}
+    @inlinable package init() {}
 
     /// Elements waiting.
-    package var count: Int { elements.count - head }
+    @inlinable package var count: Int { elements.count - head }
     /// Whether none waits.
-    package var isEmpty: Bool { head == elements.count }
+    @inlinable package var isEmpty: Bool { head == elements.count }
 
     /// Adds an element at the end.
-    package mutating func append(_ element: Element) {
+    @inlinable package mutating func append(_ element: Element) {
         elements.append(element)
     }
 
     /// Takes the first element.
-    package mutating func popFirst() -> Element? {
+    @inlinable package mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]
         elements[head] = nil
@@ -27,7 +30,7 @@ package struct FIFO<Element: Sendable>: Sendable {
     }
 
     /// Lets the caller change the first element, and drop it by answering `false`.
-    package mutating func updateFirst(_ body: (inout Element) -> Bool) {
+    @inlinable package mutating func updateFirst(_ body: (inout Element) -> Bool) {
         guard head < elements.count, var element = elements[head] else { return }
         elements[head] = nil
         if body(&element) {
@@ -39,7 +42,7 @@ package struct FIFO<Element: Sendable>: Sendable {
     }
 
     /// Lets the caller change the last element; `false` when there is none, or the caller answers so.
-    package mutating func updateLast(_ body: (inout Element) -> Bool) -> Bool {
+    @inlinable package mutating func updateLast(_ body: (inout Element) -> Bool) -> Bool {
         guard head < elements.count, let index = elements.indices.last, var element = elements[index] else {
             return false
         }
@@ -49,7 +52,7 @@ package struct FIFO<Element: Sendable>: Sendable {
         return isChanged
     }
 
-    private mutating func reclaim() {
+    @inlinable mutating func reclaim() {
         if head == elements.count {
             // Most often one element: its removal is much cheaper than that of a range.
             if head == 1 { elements.removeLast() } else { elements.removeAll(keepingCapacity: true) }

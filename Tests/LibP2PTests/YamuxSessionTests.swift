@@ -1,7 +1,7 @@
 import LibP2P
 import Testing
 
-private let start = ContinuousClock.now
+private let start = Duration.seconds(1_000)
 private let stream1 = YamuxStreamID(1)
 private let stream2 = YamuxStreamID(2)
 private let window = YamuxLimits.initialWindowByteCount
@@ -39,7 +39,7 @@ extension YamuxSession {
         return bytes
     }
 
-    fileprivate mutating func receive(_ bytes: [UInt8], at now: ContinuousClock.Instant = start) -> [Action] {
+    fileprivate mutating func receive(_ bytes: [UInt8], at now: Duration = start) -> [Action] {
         receive(bytes[...], now: now)
     }
 }
@@ -480,7 +480,7 @@ struct YamuxSessionRuleTests {
 /// One of two sessions that are addressed by index.
 private final class End {
     var session: YamuxSession
-    init(_ role: YamuxSession.Role, now: ContinuousClock.Instant) {
+    init(_ role: YamuxSession.Role, now: Duration) {
         session = YamuxSession(role: role, now: now)
     }
 }

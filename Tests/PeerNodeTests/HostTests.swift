@@ -116,6 +116,8 @@ struct HostTests {
         try await HostPair.run(keys: (swarmKey(1), second.map(swarmKey))) { pair in
             await #expect(throws: HostError.self) { try await pair.first.connect(to: pair.address) }
             #expect(await pair.second.connectedPeers().isEmpty)
+            let counters = await pair.second.status.counters
+            #expect(counters["inbound handshakes failed"]?.values.reduce(0, +) == 1)
         }
     }
 

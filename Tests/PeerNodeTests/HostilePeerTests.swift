@@ -98,7 +98,10 @@ struct HostilePeerTests {
 
     @Test(
         "What is no negotiation, or too long for one, ends the connection",
-        arguments: [[0xff, 0xff, 0x03], Array("GET / HTTP/1.1\r\n".utf8)]
+        arguments: [
+            [0xff, 0xff, 0x03], Array("GET / HTTP/1.1\r\n".utf8),
+            MultistreamMessage.encode("/multistream/2.0.0"),
+        ]
     )
     func noNegotiation(said: [UInt8]) async throws {
         try await Siege.run { siege in
@@ -106,6 +109,112 @@ struct HostilePeerTests {
             try await stranger.write(said)
             await siege.drain { try await stranger.read() }
             #expect(siege.count("inbound handshakes failed", "negotiation failed") == 1)
+        }
+    }
+
+    @Test("A handshake a byte at a time is given up in time, however steadily the bytes come")
+    func slowHandshake() async throws {
+        var limits = HostLimits()
+        limits.upgradeTimeout = .milliseconds(300)
+        try await Siege.run(limits) { siege in
+            let stranger = try await siege.stranger()
+            let greeting = ["/multistream/1.0.0", NoiseHandshake.protocolID]
+            let said: [UInt8] = greeting.flatMap { MultistreamMessage.encode($0) } + [1, 0]
+            let endless = said + [UInt8](repeating: 0, count: 256)
+            for byte in endless {
+                // The other end closes in the middle of this: a failed write is what is to be seen.
+                guard (try? await stranger.write([byte])) != nil else { break }
+                await NetworkActor.sleep(.milliseconds(10))
+            }
+            await siege.drain { try await stranger.read() }
+            #expect(siege.count("inbound handshakes failed", "timed out") == 1)
+        }
+    }
+
+    @Test("A connection that ends in the middle of its handshake is forgotten and counted")
+    func truncatedHandshake() async throws {
+        try await Siege.run { siege in
+            let stranger = try await siege.stranger()
+            try await stranger.write(MultistreamMessage.encode("/multistream/1.0.0"))
+            stranger.socket.close()
+            while siege.count("inbound handshakes failed", "closed by peer") == 0 {
+                await NetworkActor.sleep(.milliseconds(1))
+            }
+            #expect(siege.host.status.connectionCount == 1)
+        }
+    }
+
+    @Test("A connection that ends in the middle of a frame is forgotten and counted")
+    func truncatedFrame() async throws {
+        try await Siege.run { siege in
+            let stranger = try await siege.securedStranger()
+            let whole = frame(data, flags: syn, stream: 1, body: [1, 2, 3])
+            try await stranger.write(Array(whole.dropLast()))
+            stranger.raw.socket.close()
+            while siege.count("connections ended", "closed by peer") == 0 {
+                await NetworkActor.sleep(.milliseconds(1))
+            }
+            #expect(siege.host.status.connectionCount == 1)
+        }
+    }
+
+    @Test("A message that was altered, cut out or put in on the way ends its connection, counted")
+    func foreignMessage() async throws {
+        try await Siege.run { siege in
+            let stranger = try await siege.securedStranger()
+            try await stranger.raw.write([0, 32] + [UInt8](repeating: 7, count: 32))
+            await siege.drain { try await stranger.read() }
+            #expect(siege.count("connections ended", "security failed") == 1)
+            #expect(siege.host.status.connectionCount == 1)
+        }
+    }
+
+    @Test(
+        "Frames of another version, of no kind, or beyond the window end their connection, counted",
+        arguments: [
+            [UInt8]([1]) + Array(frame(ping, flags: syn, stream: 0).dropFirst()),
+            frame(9, flags: 0, stream: 1),
+            frame(data, flags: syn, stream: 2, body: [1]),
+            frame(data, flags: syn, stream: 1, length: 262_145),
+        ]
+    )
+    func brokenFrames(said: [UInt8]) async throws {
+        try await Siege.run { siege in
+            let stranger = try await siege.securedStranger()
+            try await stranger.write(said)
+            await siege.drain { try await stranger.read() }
+            #expect(siege.count("connections ended", "muxer protocol error") == 1)
+            #expect(siege.host.status.connectionCount == 1)
+        }
+    }
+
+    @Test("A half-open connection, whose peer answers nothing any more, is given up and counted")
+    func halfOpen() async throws {
+        var limits = HostLimits()
+        limits.muxer.keepaliveInterval = .milliseconds(50)
+        limits.muxer.keepaliveTimeout = .milliseconds(200)
+        try await Siege.run(limits) { siege in
+            let stranger = try await siege.securedStranger()
+            await siege.drain { try await stranger.read() }
+            #expect(siege.count("connections ended", "keepalive timeout") == 1)
+        }
+    }
+
+    @Test("A peer that reads nothing is written no more than its window, and is served on when it reads")
+    func readsNothing() async throws {
+        try await Siege.run { siege in
+            let stranger = try await siege.securedStranger()
+            let names: [UInt8] = ["/multistream/1.0.0", "/bench/source/1"].flatMap {
+                MultistreamMessage.encode($0)
+            }
+            let asked: [UInt8] = [0, 0, 0, 0, 0x10, 0, 0, 0]  // 256 MiB
+            try await stranger.write(frame(data, flags: syn, stream: 1, body: names + asked))
+            try await stranger.write(frame(ping, flags: syn, stream: 0, length: 7))
+            var received = 0
+            // 20 MB of grants that nobody waits for: what is sent stays what the socket takes.
+            for _ in 0..<20 { try await stranger.write(frame(window, flags: 0, stream: 1, length: 1 << 20)) }
+            for _ in 0..<50 { #expect(try await siege.friend.ping(siege.host.localPeer) > .zero) }
+            while received < 20 << 20 { received += try await stranger.read().count }
         }
     }
 
@@ -134,6 +243,40 @@ struct HostilePeerTests {
                 _ = try await stranger.read()
             }
             #expect(siege.host.status.connectionCount == 2)
+        }
+    }
+
+    @Test("A proposal a byte at a time is given up in time, and its connection lives")
+    func slowProposal() async throws {
+        var limits = HostLimits()
+        limits.negotiationTimeout = .milliseconds(300)
+        try await Siege.run(limits) { siege in
+            let stranger = try await siege.securedStranger()
+            try await stranger.write(frame(window, flags: syn, stream: 1))
+            let names = ["/multistream/1.0.0", String(repeating: "x", count: 1_000)]
+            let proposal: [UInt8] = names.flatMap { MultistreamMessage.encode($0) }
+            for byte in proposal {
+                guard siege.count("streams refused", "negotiation timed out") == 0 else { break }
+                try await stranger.write(frame(data, flags: 0, stream: 1, body: [byte]))
+                await NetworkActor.sleep(.milliseconds(10))
+            }
+            #expect(siege.count("streams refused", "negotiation timed out") == 1)
+            #expect(siege.host.status.connectionCount == 2)
+        }
+    }
+
+    @Test("Streams of one protocol beyond its limit are reset and counted")
+    func pingStreamFlood() async throws {
+        try await Siege.run { siege in
+            let stranger = try await siege.securedStranger()
+            let names: [UInt8] = ["/multistream/1.0.0", PingAsker.protocolID].flatMap {
+                MultistreamMessage.encode($0)
+            }
+            for number in 0..<UInt32(Host.maxPingStreamCount + 5) {
+                try await stranger.write(frame(data, flags: syn, stream: 2 * number + 1, body: names))
+            }
+            while siege.count("streams refused", PingAsker.protocolID) < 5 { _ = try await stranger.read() }
+            #expect(siege.count("streams refused", PingAsker.protocolID) == 5)
         }
     }
 

@@ -16,12 +16,19 @@ struct MapReduceServiceTests {
     private func withWorker(
         _ worker: StubWorker = StubWorker(),
         gossip: (any GossipDelegate)? = nil,
+        requestTimeout: Duration = CallLimits.requestTimeout,
         _ body: (MapReducePeer, MapReduceService, MemoryHost) async throws -> Void
     ) async throws {
         let network = MemoryNetwork()
         let there = await network.makeHost(PeerID(workerKey))
         let here = await network.makeHost(PeerID(masterKey))
-        let service = MapReduceService(host: there, store: store, worker: worker, gossip: gossip)
+        let service = MapReduceService(
+            host: there,
+            store: store,
+            worker: worker,
+            gossip: gossip,
+            requestTimeout: requestTimeout
+        )
         await service.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await there.run() }
@@ -182,6 +189,23 @@ struct MapReduceServiceTests {
             case .failure(let failure): #expect(failure.code == code)
             default: #expect(answer == .cancelled(wasRunning: true))
             }
+        }
+    }
+
+    @Test(
+        "a request that stops, or ends, before it is whole is given up in time and counted",
+        arguments: [[], [0x05], [0x05, 0x0a]] as [[UInt8]],
+        [false, true]
+    )
+    func partialRequest(said: [UInt8], ends: Bool) async throws {
+        guard !(said.isEmpty && ends) else { return }  // nothing was asked: no call
+        try await withWorker(requestTimeout: .milliseconds(50)) { peer, service, here in
+            let stream = try await here.openStream(to: peer.peer, protocolIDs: [MapReduceRequest.protocolID])
+            try await stream.write(said)
+            if ends { try await stream.closeWrite() }
+            await #expect(throws: (any Error).self) { while try await stream.read(atMost: 100) != nil {} }
+            while await service.figures.broken == 0 { await Task.yield() }
+            #expect(await service.figures.broken == 1)
         }
     }
 

@@ -16,15 +16,17 @@ final class SQLiteCore: Sendable {
     init(path: String, options: SQLiteBlockStoreOptions) throws(BlockStoreError) {
         self.path = path
         self.options = options
+        let prepared: Connection
         do {
-            try Schema.prepare(try Connection(path: path), path: path)
+            prepared = try Connection(path: path)
+            try Schema.prepare(prepared, path: path)
         } catch {
             throw .from(error, path: path)
         }
         sessions = try Sessions(path: path + "-leases")
         readers = ReaderPool(path: path)
-        writer = WriteQueue(path: path) {
-            let connection = try Connection(path: path, mode: .readWrite)
+        writer = WriteQueue(path: path, prepared: prepared) { prepared in
+            let connection = try prepared ?? Connection(path: path, mode: .readWrite)
             try Schema.configureWriter(connection)
             return connection
         }

@@ -40,15 +40,28 @@ final class WriteQueue: Sendable {
         var byteCount = 0
         var isClosing = false
         var thread: pthread_t?
+        /// The connection that made or checked the tables, until the thread takes it over.
+        ///
+        /// Another would read the schema again, and closing this one would empty the log and remove it.
+        var prepared: Connection?
     }
 
     private let path: String
-    private let open: @Sendable () throws -> Connection
-    private let state = Monitor(State())
+    private let open: @Sendable (Connection?) throws -> Connection
+    private let state: Monitor<State>
 
-    init(path: String, open: @escaping @Sendable () throws -> Connection) {
+    /// - Parameters:
+    ///   - path: the file, for messages.
+    ///   - prepared: a connection that the first opening is given.
+    ///   - open: makes the thread's connection, of `prepared` while that was given to none.
+    init(
+        path: String,
+        prepared: Connection,
+        open: @escaping @Sendable (Connection?) throws -> Connection
+    ) {
         self.path = path
         self.open = open
+        state = Monitor(State(prepared: prepared))
     }
 
     /// Queues a job; waits while too many bytes are queued.
@@ -100,6 +113,14 @@ final class WriteQueue: Sendable {
             return state.thread
         }
         if let thread { pthread_join(thread, nil) }
+        _ = takePrepared()
+    }
+
+    private func takePrepared() -> Connection? {
+        state.withLock { state in
+            defer { state.prepared = nil }
+            return state.prepared
+        }
     }
 
     private func start() -> pthread_t {
@@ -114,7 +135,7 @@ final class WriteQueue: Sendable {
         var connection: Connection?
         while let group = nextGroup() {
             do {
-                let open = try connection ?? self.open()
+                let open = try connection ?? self.open(takePrepared())
                 connection = open
                 try commit(group, open)
             } catch {

@@ -31,6 +31,8 @@ package struct BitswapServer: Sendable {
     private var ledgers: [PeerID: BitswapLedger] = [:]
     private var askers: [CID: Set<PeerID>] = [:]
     private var finding: Set<CID> = []
+    /// Wants of all peers that did not fit in their lists, since the start.
+    package private(set) var droppedWantCount: UInt64 = 0
 
     /// Most wants remembered for a peer.
     package static let maxWantsPerPeer = 1024
@@ -58,8 +60,12 @@ package struct BitswapServer: Sendable {
     /// A message came from a peer; only its wants matter here.
     package mutating func receive(_ message: BitswapMessage, from peer: PeerID) -> [Action] {
         guard message.isFull || !message.wants.isEmpty else { return [] }
-        guard ledgers[peer] != nil || ledgers.count < Self.maxPeerCount else { return [] }
+        guard ledgers[peer] != nil || ledgers.count < Self.maxPeerCount else {
+            droppedWantCount += UInt64(message.wants.count)
+            return []
+        }
         var ledger = ledgers[peer] ?? BitswapLedger()
+        let droppedBefore = ledger.statistics.wantsDropped
         if message.isFull {
             for cid in ledger.wants.keys { removeAsker(peer, of: cid) }
             ledger.forgetAll()
@@ -71,6 +77,7 @@ package struct BitswapServer: Sendable {
         ledger.statistics.wantsDropped += UInt64(
             max(0, message.wants.count { $0.kind != .cancel } - Self.maxWantsPerPeer)
         )
+        droppedWantCount += ledger.statistics.wantsDropped - droppedBefore
         ledgers[peer] = ledger
         unknown.removeAll { !finding.insert($0).inserted }
         return (unknown.isEmpty ? [] : [.find(unknown)]) + next(for: peer)

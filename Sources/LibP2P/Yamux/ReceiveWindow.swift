@@ -12,9 +12,9 @@ struct ReceiveWindow: Equatable, Sendable {
     /// Bytes received that the application has not consumed.
     private(set) var unconsumed = 0
     private(set) var target = YamuxLimits.initialWindowByteCount
-    private var lastGrant: ContinuousClock.Instant
+    private var lastGrant: Duration
 
-    init(now: ContinuousClock.Instant) { lastGrant = now }
+    init(now: Duration) { lastGrant = now }
 
     /// Bytes by which the target has grown.
     var tunedByteCount: Int { target - YamuxLimits.initialWindowByteCount }
@@ -37,7 +37,7 @@ struct ReceiveWindow: Equatable, Sendable {
     /// - Returns: the grant to announce; `nil` while less than half the target is due.
     mutating func consume(
         _ byteCount: Int,
-        now: ContinuousClock.Instant,
+        now: Duration,
         roundTrip: Duration?,
         maxTarget: Int
     ) -> UInt32? {

@@ -54,16 +54,16 @@ package struct AbuseBudget: Equatable, Sendable {
 
     private let rate: Rate
     private var left: Double
-    private var refilled: ContinuousClock.Instant
+    private var refilled: Duration
 
-    package init(_ rate: Rate, now: ContinuousClock.Instant) {
+    package init(_ rate: Rate, now: Duration) {
         self.rate = rate
         left = Double(rate.burst)
         refilled = now
     }
 
     /// Counts one event; `false` when it is one too many.
-    package mutating func spend(now: ContinuousClock.Instant) -> Bool {
+    package mutating func spend(now: Duration) -> Bool {
         let elapsed = (now - refilled) / .seconds(1)
         refilled = now
         left = min(Double(rate.burst), left + elapsed * Double(rate.perSecond))

@@ -13,6 +13,9 @@
 /// Deviations: SYN and ACK always ride on empty window updates (py ignores FIN beside ACK); RST carries no code
 /// (older peers would add it to a window); frames for unknown streams are discarded, whatever they are.
 ///
+/// Times are passed since an origin that the driver chose, as `Duration`: the layout of the clock's own type is not known to
+/// the compiler, and would make that of every stream a matter of the runtime.
+///
 /// Not copyable: a question such as `hasFrames` would otherwise copy all of it for each caller in another module.
 /// **Source** libp2p/specs yamux; WIRE section 6.
 package struct YamuxSession: ~Copyable, Sendable {
@@ -76,8 +79,8 @@ package struct YamuxSession: ~Copyable, Sendable {
     private var control = FIFO<YamuxHeader>()
     private var line = FIFO<YamuxStreamID>()
 
-    private var lastReceived: ContinuousClock.Instant
-    private var pingSent: (value: UInt32, at: ContinuousClock.Instant)?
+    private var lastReceived: Duration
+    private var pingSent: (value: UInt32, at: Duration)?
     private var nextPingValue: UInt32 = 0
     private var roundTrip: Duration?
 
@@ -86,7 +89,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     private var emptyBudget: AbuseBudget
 
     /// Starts a session; its first frame is a ping, which measures the round trip for window tuning.
-    package init(role: Role, limits: YamuxLimits = .init(), now: ContinuousClock.Instant) {
+    package init(role: Role, limits: YamuxLimits = .init(), now: Duration) {
         self.role = role
         self.limits = limits
         nextStreamNumber = role == .dialer ? 1 : 2
@@ -117,7 +120,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     }
 
     /// When `deadlineReached` is due; `nil` once terminated.
-    package var nextDeadline: ContinuousClock.Instant? {
+    package var nextDeadline: Duration? {
         guard state != .terminated else { return nil }
         guard let pingSent else { return lastReceived + limits.keepaliveInterval }
         return max(pingSent.at, lastReceived) + limits.keepaliveTimeout
@@ -134,7 +137,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     }
 
     /// Opens a stream; it may be written to at once.
-    package mutating func open(now: ContinuousClock.Instant) throws(YamuxOpenFault) -> YamuxStreamID {
+    package mutating func open(now: Duration) throws(YamuxOpenFault) -> YamuxStreamID {
         guard state == .open else { throw .closing }
         guard outboundCount < limits.maxOutboundStreamCount else { throw .tooManyStreams }
         guard unacknowledgedCount < limits.maxUnacknowledgedCount else { throw .tooManyUnacknowledged }
@@ -176,7 +179,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     }
 
     /// Says that the application took delivered bytes, which may let the peer send more.
-    package mutating func consumed(_ byteCount: Int, on stream: YamuxStreamID, now: ContinuousClock.Instant) {
+    package mutating func consumed(_ byteCount: Int, on stream: YamuxStreamID, now: Duration) {
         guard var window = streams[stream]?.receiveWindow else { return }
         let before = window.tunedByteCount
         let room = limits.maxTunedByteCount - tunedByteCount
@@ -198,7 +201,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     // MARK: What time does
 
     /// Pings a silent peer, and gives up on one that stays silent.
-    package mutating func deadlineReached(now: ContinuousClock.Instant) -> [Action] {
+    package mutating func deadlineReached(now: Duration) -> [Action] {
         guard let deadline = nextDeadline, now >= deadline else { return [] }
         guard pingSent != nil else {
             sendPing(now: now)
@@ -207,7 +210,7 @@ package struct YamuxSession: ~Copyable, Sendable {
         return [terminate(.keepaliveTimeout, code: GoAwayCode.internalError)]
     }
 
-    private mutating func sendPing(now: ContinuousClock.Instant) {
+    private mutating func sendPing(now: Duration) {
         control.append(YamuxHeader(.ping, .syn, stream: .session, length: nextPingValue))
         pingSent = (nextPingValue, now)
         nextPingValue &+= 1
@@ -216,7 +219,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     // MARK: What the peer does
 
     /// Takes the peer's bytes, in pieces of any size.
-    package mutating func receive(_ bytes: ArraySlice<UInt8>, now: ContinuousClock.Instant) -> [Action] {
+    package mutating func receive(_ bytes: ArraySlice<UInt8>, now: Duration) -> [Action] {
         guard state != .terminated, !bytes.isEmpty else { return [] }
         lastReceived = now
         var rest = bytes
@@ -267,7 +270,7 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     private mutating func receiveHeader(
         _ header: YamuxHeader,
-        now: ContinuousClock.Instant,
+        now: Duration,
         _ actions: inout [Action]
     ) throws(YamuxFault) {
         switch header.kind {
@@ -281,7 +284,7 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     private mutating func receiveData(
         _ header: YamuxHeader,
-        now: ContinuousClock.Instant,
+        now: Duration,
         _ actions: inout [Action]
     ) throws(YamuxFault) {
         if header.length == 0, header.flags.isEmpty, !emptyBudget.spend(now: now) {
@@ -303,7 +306,7 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     private mutating func receiveWindowUpdate(
         _ header: YamuxHeader,
-        now: ContinuousClock.Instant,
+        now: Duration,
         _ actions: inout [Action]
     ) throws(YamuxFault) {
         if header.length == 0, header.flags.isEmpty, !emptyBudget.spend(now: now) {
@@ -320,7 +323,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     /// SYN, ACK and RST, which mean the same on both kinds of stream frames; FIN comes behind a body.
     private mutating func receiveFlags(
         _ header: YamuxHeader,
-        now: ContinuousClock.Instant,
+        now: Duration,
         _ actions: inout [Action]
     ) throws(YamuxFault) {
         let id = header.stream
@@ -335,7 +338,7 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     private mutating func receiveSYN(
         _ id: YamuxStreamID,
-        now: ContinuousClock.Instant,
+        now: Duration,
         _ actions: inout [Action]
     ) throws(YamuxFault) {
         let isDialers = id.number % 2 == 1
@@ -368,7 +371,7 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     private mutating func receivePing(
         _ header: YamuxHeader,
-        now: ContinuousClock.Instant,
+        now: Duration,
         _ actions: inout [Action]
     ) throws(YamuxFault) {
         guard header.stream == .session else { throw .streamID(header.stream) }

@@ -20,7 +20,7 @@ struct YamuxStreamState: Sendable {
     /// The stream waits in the scheduler's line.
     var isScheduled = false
 
-    init(isOutbound: Bool, now: ContinuousClock.Instant) {
+    init(isOutbound: Bool, now: Duration) {
         self.isOutbound = isOutbound
         isAcknowledged = !isOutbound
         receiveWindow = ReceiveWindow(now: now)

@@ -3,10 +3,14 @@ package import Multiformats
 
 /// A connection to a peer: drives a yamux session over a secured channel, and runs the handlers of its streams.
 ///
-/// One task reads, one writes, one timer watches; handlers are child tasks. The reader waits while the peer leaves too
-/// many control frames unread. Data waits in streams: the peer's in its window, this end's in a bounded queue.
+/// Reading and writing take no tasks: the event loop gives the connection a turn when its socket is ready and, when it
+/// asked for one, at the end of a round, where everything that the round's jobs wrote goes out together. A turn moves
+/// one batch each way, so that others get theirs. Handlers are child tasks; a timer watches.
+///
+/// Nothing is written while the socket holds bytes back, and nothing read while the peer leaves too many control frames
+/// unread. Data waits in streams: the peer's in its window, this end's in a bounded queue.
 @NetworkActor
-package final class Connection {
+package final class Connection: LoopClient {
     /// The peer, as its handshake proved.
     package let peer: PeerID
     /// Whether the peer dialed.
@@ -24,8 +28,9 @@ package final class Connection {
     private var session: YamuxSession
     private var streams: [YamuxStreamID: MuxedStream] = [:]
     private var inboundCounts: [String: Int] = [:]
-    private let writerGate = Gate()
-    private let readerGate = Gate()
+    /// Turns begin with `run`, which takes what came behind the negotiation first.
+    private var isRunning = false
+    private var isTurnDue = false
     private var openers = FIFO<UnsafeContinuation<Void, Never>>()
     private var timer: TimerID?
     /// Why it ended; `nil` while it lives.
@@ -45,7 +50,11 @@ package final class Connection {
         remote = channel.raw.socket.remote
         self.protocols = protocols
         self.counters = counters
-        session = YamuxSession(role: isInbound ? .listener : .dialer, limits: limits.muxer, now: .now)
+        session = YamuxSession(
+            role: isInbound ? .listener : .dialer,
+            limits: limits.muxer,
+            now: NetworkClock.now
+        )
     }
 
     /// The latest round trip that the muxer measured.
@@ -63,8 +72,10 @@ package final class Connection {
     ///   - leftover: plaintext that came behind the negotiation.
     ///   - started: work that belongs to the connection's start, such as identify.
     func run(leftover: ArraySlice<UInt8>, started: @escaping @Sendable @NetworkActor () async -> Void) async {
-        tasks.add { await self.readLoop(leftover) }
-        tasks.add { await self.writeLoop() }
+        channel.raw.socket.notify(self)
+        isRunning = true
+        receive(leftover)
+        askForTurn()
         tasks.add(started)
         watch()
         await withTaskCancellationHandler {
@@ -77,7 +88,7 @@ package final class Connection {
     /// Says go away; the connection closes when its streams have ended.
     func goAway() {
         session.goAway()
-        writerGate.open()
+        askForTurn()
     }
 
     /// Closes at once; a last go away is sent if the socket takes it.
@@ -94,43 +105,48 @@ package final class Connection {
         streams = [:]
         for stream in open.values { stream.fail(.connection(fault)) }
         tasks.close()
-        writerGate.open()
-        readerGate.open()
         while let opener = openers.popFirst() { opener.resume() }
     }
 
-    private func readLoop(_ leftover: ArraySlice<UInt8>) async {
-        receive(leftover)
-        do throws(ConnectionFault) {
-            while fault == nil {
-                if session.controlFrameCount > ConnectionLimits.maxWaitingControlFrameCount {
-                    await readerGate.wait()
-                    continue
-                }
-                receive(try await channel.read()[...])
-                guard channel.raw.socket.mayHaveMore else { continue }
-                // Handlers, the writer and other connections take their turn before the next batch.
-                await NetworkActor.yield()
-            }
-        } catch {
-            close(error)
-        }
+    // MARK: Turns
+
+    package func readinessChanged() { moveBatches() }
+
+    package func takeTurn() {
+        isTurnDue = false
+        moveBatches()
     }
 
-    private func writeLoop() async {
+    /// Writes a batch, reads a batch, and asks for another turn if more of either can be done.
+    private func moveBatches() {
+        guard isRunning, fault == nil else { return }
         do throws(ConnectionFault) {
-            while fault == nil {
-                while session.hasFrames {
-                    try sendFrames()
-                    try await channel.raw.flush()
-                }
-                readerGate.open()
-                if session.isClosing, streams.isEmpty { return close(.closedHere) }
-                await writerGate.wait()
-            }
+            try writeBatch()
+            if canRead { receive(try channel.readNow()[...]) }
         } catch {
-            close(error)
+            return close(error)
         }
+        if session.isClosing, streams.isEmpty, !session.hasFrames, !channel.raw.hasUnsent {
+            return close(.closedHere)
+        }
+        if canRead || canWrite { askForTurn() }
+    }
+
+    private func askForTurn() {
+        guard !isTurnDue, fault == nil else { return }
+        isTurnDue = true
+        EventLoop.shared.giveTurn(to: self)
+    }
+
+    private var canRead: Bool {
+        channel.mayHaveMore && session.controlFrameCount <= ConnectionLimits.maxWaitingControlFrameCount
+    }
+
+    private var canWrite: Bool { session.hasFrames && !channel.raw.hasUnsent }
+
+    private func writeBatch() throws(ConnectionFault) {
+        try channel.raw.sendUnsent()
+        if canWrite { try sendFrames() }
     }
 
     private func sendFrames() throws(ConnectionFault) {
@@ -147,12 +163,12 @@ package final class Connection {
     /// Keepalive, and the end of a socket that takes nothing.
     private func watch() {
         guard fault == nil, let deadline = session.nextDeadline else { return }
-        let now = ContinuousClock.now
+        let now = NetworkClock.now
         if let since = channel.raw.stalledSince, now - since >= ConnectionLimits.writeStallTimeout {
             return close(.writeStalled)
         }
         apply(session.deadlineReached(now: now))
-        wakeWriter()
+        askToWrite()
         guard fault == nil else { return }
         let delay = min(max(deadline - now, .milliseconds(10)), ConnectionLimits.watchInterval)
         timer = NetworkActor.schedule(after: delay) { self.watch() }
@@ -161,8 +177,8 @@ package final class Connection {
     // MARK: The session's actions
 
     private func receive(_ bytes: ArraySlice<UInt8>) {
-        apply(session.receive(bytes, now: .now))
-        wakeWriter()
+        apply(session.receive(bytes, now: NetworkClock.now))
+        askToWrite()
     }
 
     private func apply(_ actions: [YamuxSession.Action]) {
@@ -185,7 +201,7 @@ package final class Connection {
             case .roundTrip:
                 break
             case .remoteGoesAway:
-                writerGate.open()
+                askForTurn()
             case .terminate(let fault):
                 close(.yamux(fault))
             }
@@ -195,37 +211,38 @@ package final class Connection {
     private func forget(_ id: YamuxStreamID) {
         streams[id] = nil
         openers.popFirst()?.resume()
-        if session.isClosing, streams.isEmpty { writerGate.open() }
+        if session.isClosing, streams.isEmpty { askForTurn() }
     }
 
     // MARK: For streams
 
-    private func wakeWriter() {
-        if session.hasFrames { writerGate.open() }
+    /// While the socket holds bytes back, its readiness brings the next turn.
+    private func askToWrite() {
+        if canWrite { askForTurn() }
     }
 
     func queueRoom(of id: YamuxStreamID) -> Int { session.queueRoom(of: id) }
 
     func write(_ bytes: ArraySlice<UInt8>, on id: YamuxStreamID) {
         session.write(bytes, on: id)
-        wakeWriter()
+        askToWrite()
     }
 
     func closeWrite(_ id: YamuxStreamID) {
         session.closeWrite(id)
-        wakeWriter()
+        askToWrite()
     }
 
     func reset(_ id: YamuxStreamID) {
         session.reset(id)
         forget(id)
-        wakeWriter()
+        askToWrite()
     }
 
     func consumed(_ byteCount: Int, on id: YamuxStreamID) {
         guard byteCount > 0 else { return }
-        session.consumed(byteCount, on: id, now: .now)
-        wakeWriter()
+        session.consumed(byteCount, on: id, now: NetworkClock.now)
+        askToWrite()
     }
 
     /// Opens a stream and proposes protocols.
@@ -246,7 +263,7 @@ package final class Connection {
         while true {
             if let fault { throw .connection(fault) }
             do throws(YamuxOpenFault) {
-                return try session.open(now: .now)
+                return try session.open(now: NetworkClock.now)
             } catch {
                 switch error {
                 case .closing, .idsExhausted: throw .connection(.ended)

@@ -12,7 +12,7 @@ final class RawChannel {
     private var unsent: [UInt8] = []
     private var unsentOffset = 0
     /// Since when the socket has taken nothing.
-    private(set) var stalledSince: ContinuousClock.Instant?
+    private(set) var stalledSince: Duration?
 
     init(socket: Socket, swarmKey: SwarmKey?) {
         self.socket = socket
@@ -67,24 +67,34 @@ final class RawChannel {
         cipher?.encrypt(bytes)
         var rest = UnsafeRawBufferPointer(bytes)
         if !hasUnsent { rest = .init(rebasing: rest[(try sendNow(rest))...]) }
+        guard !rest.isEmpty else { return }
         unsent += rest
+        if stalledSince == nil { stalledSince = NetworkClock.now }
     }
 
     /// Waits until the socket has taken everything.
     func flush() async throws(ConnectionFault) {
         while hasUnsent {
-            let result = unsent[unsentOffset...].withUnsafeBytes { bytes in
-                Result { () throws(ConnectionFault) in try sendNow(bytes) }
-            }
-            let count = try result.get()
-            unsentOffset += count
-            guard hasUnsent else { break }
-            if stalledSince == nil || count > 0 { stalledSince = .now }
-            await socket.writable()
+            try sendUnsent()
+            if hasUnsent { await socket.writable() }
         }
-        unsent.removeAll(keepingCapacity: false)
-        unsentOffset = 0
-        stalledSince = nil
+    }
+
+    /// Hands what is unsent to the socket, as much as it has room for.
+    func sendUnsent() throws(ConnectionFault) {
+        guard hasUnsent, socket.mayTakeMore else { return }
+        let result = unsent[unsentOffset...].withUnsafeBytes { bytes in
+            Result { () throws(ConnectionFault) in try sendNow(bytes) }
+        }
+        let count = try result.get()
+        unsentOffset += count
+        if hasUnsent {
+            if stalledSince == nil || count > 0 { stalledSince = NetworkClock.now }
+        } else {
+            unsent.removeAll(keepingCapacity: false)
+            unsentOffset = 0
+            stalledSince = nil
+        }
     }
 
     private func sendNow(_ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) -> Int {

@@ -29,20 +29,26 @@ final class SecuredChannel {
         hasLeftover = !leftover.isEmpty
     }
 
-    /// The plaintext of everything that has arrived; waits for at least one byte.
+    /// Whether `readNow` may find something.
+    ///
+    /// A read that did not fill the buffer took all there was: what comes later is reported.
+    var mayHaveMore: Bool { raw.socket.mayHaveMore || raw.socket.isClosed || hasLeftover }
+
+    /// The plaintext of everything that has arrived, for a negotiation; waits for at least one byte.
     func read() async throws(ConnectionFault) -> [UInt8] {
         while true {
-            // A read that did not fill the buffer took all there was: what comes later is reported.
-            if raw.socket.mayHaveMore || raw.socket.isClosed || hasLeftover {
-                let plaintext = try openBuffered()
+            if mayHaveMore {
+                let plaintext = try readNow()
                 if !plaintext.isEmpty { return plaintext }
             }
             await raw.socket.readable()
         }
     }
 
-    /// Takes the messages that are here, behind those bytes that came before.
-    private func openBuffered() throws(ConnectionFault) -> [UInt8] {
+    /// The plaintext of what has arrived, a batch at most; empty when no message is whole.
+    ///
+    /// - Throws: `ConnectionFault`: the end of the stream, an error of the socket, or what no peer seals.
+    func readNow() throws(ConnectionFault) -> [UInt8] {
         let input = Self.input
         hasLeftover = false
         input.copyBytes(from: partial)

@@ -9,7 +9,8 @@ import Synchronization
 /// away. A task without that preference may call isolated code, but is queued anew at each call, so no wait may rely on
 /// a check made before it. Work that takes long belongs on a `ThreadExecutor`: while it runs here, no connection moves.
 ///
-///     rounds: jobs ─► epoll (waits when no job is left) ─► waiters and timers resume as jobs
+///     rounds: jobs ─► turns asked for ─► epoll (waits when neither is left) ─► turns of what is ready;
+///             waiters and timers resume as jobs
 package final class EventLoop: SerialExecutor, TaskExecutor {
     /// The loop of this process.
     package static let shared = EventLoop()
@@ -84,10 +85,10 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
         local.timers.cancel(timer)
     }
 
-    /// Resumes a task after the sockets were looked at; only on the loop's thread.
-    func resumeAfterPoll(_ continuation: UnsafeContinuation<Void, Never>) {
+    /// Gives a client a turn when the round's jobs have run; only on the loop's thread.
+    func giveTurn(to client: any LoopClient) {
         local.assertOnThread()
-        local.yielded.append(continuation)
+        local.clients.append(client)
     }
 
     /// Starts to report the readiness of a descriptor; only on the loop's thread.
@@ -130,8 +131,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
         while true {
             takeInbox()
             runJobs()
+            giveTurns()
             let isIdle =
-                local.jobs.isEmpty && local.yielded.isEmpty
+                local.jobs.isEmpty && local.clients.isEmpty
                 && inbox.withLock { inbox in
                     inbox.isSleeping = inbox.jobs.isEmpty && inbox.calls.isEmpty
                     return inbox.isSleeping
@@ -141,7 +143,6 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
             if isIdle { inbox.withLock { $0.isSleeping = false } }
             for event in events.prefix(Int(max(0, count))) { report(event) }
             for call in local.timers.takeDue(now: .now) { call() }
-            for continuation in local.takeYielded() { continuation.resume() }
         }
     }
 
@@ -168,6 +169,16 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
         }
     }
 
+    /// A client that asks again in its turn gets the next one after a look at the sockets.
+    private func giveTurns() {
+        guard !local.clients.isEmpty else { return }
+        swap(&local.clients, &local.served)
+        NetworkActor.assumeIsolated {
+            for client in local.served { client.takeTurn() }
+        }
+        local.served.removeAll(keepingCapacity: true)
+    }
+
     private func report(_ event: epoll_event) {
         guard event.data.u64 != 0 else {
             var value: eventfd_t = 0
@@ -188,7 +199,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
 private final class LoopState: @unchecked Sendable {
     var jobs: [UnownedJob] = []
     var running: [UnownedJob] = []
-    var yielded: [UnsafeContinuation<Void, Never>] = []
+    /// Who asked for a turn, and who is being given one.
+    var clients: [any LoopClient] = []
+    var served: [any LoopClient] = []
     var timers = TimerQueue()
     var sources: [UInt64: Readiness] = [:]
     var lastToken: UInt64 = 0
@@ -201,12 +214,6 @@ private final class LoopState: @unchecked Sendable {
     /// Not inlined: `pthread_self` is declared constant, and a task may change threads between two calls.
     @inline(never)
     var isOnThread: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
-
-    func takeYielded() -> [UnsafeContinuation<Void, Never>] {
-        guard !yielded.isEmpty else { return [] }
-        defer { yielded.removeAll(keepingCapacity: true) }
-        return yielded
-    }
 
     func assertOnThread() {
         assert(isOnThread, "only the loop's own thread may do this")

@@ -33,12 +33,6 @@ package actor NetworkActor {
         }
     }
 
-    /// Lets everything else on the loop take a turn, the sockets too. (`Task.yield` would go by way of the default pool.)
-    @NetworkActor
-    static func yield() async {
-        await withUnsafeContinuation { EventLoop.shared.resumeAfterPoll($0) }
-    }
-
     /// Runs isolated code from a call that the event loop made on its thread.
     nonisolated static func assumeIsolated(_ body: @NetworkActor () -> Void) {
         EventLoop.shared.checkIsolated()

@@ -12,6 +12,8 @@ final class Readiness: @unchecked Sendable {
     /// The peer has shut down or the socket failed: reads go on until they say so themselves.
     private(set) var hasEnded = false
     private(set) var isClosed = false
+    /// Who is told of each change, beside those who wait.
+    var client: (any LoopClient)?
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
 
@@ -25,11 +27,13 @@ final class Readiness: @unchecked Sendable {
             self.isWritable = true
             take(&writer)?.resume()
         }
+        if let client { NetworkActor.assumeIsolated { client.readinessChanged() } }
     }
 
     /// Wakes every waiter for good.
     func close() {
         isClosed = true
+        client = nil
         take(&reader)?.resume()
         take(&writer)?.resume()
     }

@@ -102,6 +102,7 @@ package actor Exchange {
     package func status() -> ExchangeStatus {
         var status = figures
         status.unwantedBlockCount = client.unwantedBlockCount
+        status.droppedWantCount = server.droppedWantCount
         status.wantCount = client.wantCount
         status.peerCount = client.usablePeerCount
         status.waits = fetches.values.filter { $0.isWaiting(now: now) }.compactMap { wait(of: $0) }

@@ -13,6 +13,8 @@ package struct ExchangeStatus: Equatable, Sendable {
     package var badMessageCount: UInt64 = 0
     /// Inbound streams over the limit of their peer.
     package var refusedStreamCount: UInt64 = 0
+    /// Wants of peers that asked for more than is remembered for one.
+    package var droppedWantCount: UInt64 = 0
     /// Peers that lied or kept silent, and are not asked any more.
     package var distrustedPeerCount: UInt64 = 0
     /// Blocks asked for and not here yet.

@@ -86,19 +86,18 @@ extension Host {
     // MARK: Ping
 
     private static func answerPings(_ stream: MuxedStream) async throws {
-        let origin = ContinuousClock.now
-        var answerer = PingAnswerer(now: .zero)
+        var answerer = PingAnswerer(now: NetworkClock.now)
         var timer: TimerID?
         // Looks when the deadline that it knows has come, and not at every ping.
         func watch() {
-            let delay = answerer.nextDeadline - (ContinuousClock.now - origin)
+            let delay = answerer.nextDeadline - NetworkClock.now
             guard delay > .zero else { return stream.fail(.timedOut) }
             timer = NetworkActor.schedule(after: delay) { watch() }
         }
         watch()
         defer { NetworkActor.cancel(timer) }
         while let bytes = try await stream.readSlice() {
-            let answer = answerer.receive(bytes, now: ContinuousClock.now - origin)
+            let answer = answerer.receive(bytes, now: NetworkClock.now)
             if !answer.isEmpty { try await stream.write(answer) }
         }
     }

@@ -13,6 +13,7 @@ package actor MapReduceService {
     private nonisolated let worker: any WorkerDelegate
     private nonisolated let gossip: (any GossipDelegate)?
     private let budget: MessageBudget
+    private let requestTimeout: Duration
     private var callCounts: [PeerID: Int] = [:]
     private var callCount = 0
     /// Figures for `status`.
@@ -31,17 +32,27 @@ package actor MapReduceService {
     }
 
     /// A service that answers nothing until `start()`.
+    ///
+    /// - Parameters:
+    ///   - host: whose streams are served.
+    ///   - store: what `have` is answered from.
+    ///   - worker: what runs tasks.
+    ///   - gossip: the membership; `nil` answers gossip with nothing.
+    ///   - budget: memory for requests that are not whole.
+    ///   - requestTimeout: how long a request may take to arrive.
     package init(
         host: any StreamHost,
         store: any BlockStore,
         worker: any WorkerDelegate,
         gossip: (any GossipDelegate)? = nil,
-        budget: MessageBudget = MessageBudget(byteCount: CallLimits.maxPartialByteCount)
+        budget: MessageBudget = MessageBudget(byteCount: CallLimits.maxPartialByteCount),
+        requestTimeout: Duration = CallLimits.requestTimeout
     ) {
         self.host = host
         self.worker = worker
         self.gossip = gossip
         self.budget = budget
+        self.requestTimeout = requestTimeout
         reader = StoreReader(store)
     }
 
@@ -94,7 +105,7 @@ package actor MapReduceService {
     private func readRequest(_ messages: MessageStream) async throws -> MapReduceRequest? {
         let failure: CallFailure
         do {
-            let bytes = try await withTimeout(CallLimits.requestTimeout) {
+            let bytes = try await withTimeout(requestTimeout) {
                 await messages.reset()
             } _: {
                 try await messages.next()

@@ -16,6 +16,8 @@ package actor MembershipService: GossipDelegate {
         /// Path of `peers.db`; `nil`: nothing is kept.
         package var tablePath: String?
         package var settings: MembershipSettings
+        /// How often connected members are asked for their slots, and those that are not alive here are greeted anew.
+        package var helloInterval = MembershipService.helloInterval
 
         /// A configuration with the usual times.
         package init(
@@ -49,6 +51,7 @@ package actor MembershipService: GossipDelegate {
     private nonisolated let ownHello: @Sendable (PeerID) async -> HelloMessage
     private nonisolated let ownAddresses: @Sendable () async -> [Multiaddr]
     private nonisolated let onEvent: @Sendable (MembershipEvent) -> Void
+    private nonisolated let helloInterval: Duration
     private nonisolated let origin = ContinuousClock.now
     private nonisolated let table: PeerTable?
     private nonisolated let work: AsyncStream<Work>
@@ -97,6 +100,7 @@ package actor MembershipService: GossipDelegate {
         identity = configuration.identity
         ownHello = hello
         ownAddresses = addresses
+        helloInterval = configuration.helloInterval
         table = configuration.tablePath.map(PeerTable.init)
         bootstrap = BootstrapSchedule(configuration.bootstrap, except: host.localPeer)
         let unixOrigin = UnixTime.nanoseconds
@@ -338,17 +342,17 @@ package actor MembershipService: GossipDelegate {
     /// Saves, and looks at what changes slowly.
     private func refresh() async {
         var nextAddresses = now + Self.addressInterval
-        var nextHellos = now + Self.helloInterval
+        var nextHellos = now + helloInterval
         while !Task.isCancelled {
             // Cancelled: the loop ends.
-            try? await Task.sleep(for: Self.saveInterval)
+            try? await Task.sleep(for: min(Self.saveInterval, helloInterval))
             await save()
             if now >= nextAddresses {
                 nextAddresses = now + Self.addressInterval
                 await refreshAddresses()
             }
             if now >= nextHellos {
-                nextHellos = now + Self.helloInterval
+                nextHellos = now + helloInterval
                 for peer in await host.connectedPeers()
                 where peer.protocols.contains(MapReduceRequest.protocolID) {
                     workContinuation.yield(.hello(peer.id))

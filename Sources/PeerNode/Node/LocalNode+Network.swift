@@ -126,6 +126,7 @@ extension NodeNetwork {
             "blocksSent": blocks.sentBlockCount, "bytesSent": blocks.sentByteCount,
             "blocksUnwanted": blocks.unwantedBlockCount, "badMessages": blocks.badMessageCount,
             "streamsRefused": blocks.refusedStreamCount, "peersDistrusted": blocks.distrustedPeerCount,
+            "wantsDropped": blocks.droppedWantCount,
         ]
         let served = await calls.figures
         counters["calls"] = [

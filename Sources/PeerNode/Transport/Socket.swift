@@ -78,8 +78,15 @@ final class Socket {
     /// Waits until there may be room to write, or the socket is closed.
     func writable() async { await readiness.writable() }
 
+    /// Tells a client of each change of readiness from now on, until the socket is closed.
+    func notify(_ client: any LoopClient) {
+        if !isClosed { readiness.client = client }
+    }
+
     /// Whether the last read may have left something.
     var mayHaveMore: Bool { readiness.isReadable }
+    /// Whether a write may find room, or would tell that the socket is closed.
+    var mayTakeMore: Bool { readiness.isWritable || isClosed }
 
     /// Reads what is there; `.moved(0)` at the end of the stream.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> SystemCallResult {
