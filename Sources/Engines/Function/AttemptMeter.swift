@@ -45,10 +45,14 @@ struct AttemptMeter {
     ///
     /// - Returns: `false` when it ends within a pair.
     mutating func countOutput(_ packedPairs: UnsafeRawBufferPointer) throws(FunctionProcess.Fault) -> Bool {
+        var pairCount: UInt64 = 0
+        var byteCount = 0
         let isWhole = PackedPairs.forEach(in: packedPairs) { key, value in
-            outputPairCount += 1
-            outputByteCount += UInt64(key.count + (value?.count ?? 0))
+            pairCount += 1
+            byteCount += key.count + (value?.count ?? 0)
         }
+        outputPairCount += pairCount
+        outputByteCount += UInt64(byteCount)
         try check("output", outputByteCount, limits.outputByteCount, .bytes)
         try check("emitted pairs", outputPairCount, limits.outputPairCount, .pairs)
         return isWhole
