@@ -4,7 +4,7 @@
 // up many at once: the processor then waits for the memory of all of them together.
 #include "mapreduce.h"
 
-enum { most_words = 1 << 18, most_places = 2 * most_words, batch_size = 256, inline_size = 15, arena_size = 4 << 20 };
+enum { most_words = 1 << 16, most_places = 2 * most_words, batch_size = 256, inline_size = 15, arena_size = 1 << 20 };
 
 // A word that was read: its bytes, filled up with zeros; of one of more than 15 the first 8 and a hash of the rest.
 typedef struct {
