@@ -139,7 +139,8 @@ typedef struct {
 
 static inline void mr_reserve(mr_buffer_t *buffer, uint32_t count) {
     if (count <= buffer->capacity) return;
-    uint32_t capacity = count > (1u << 30) ? count : 2 * count;
+    uint32_t doubled = buffer->capacity < (1u << 31) ? 2 * buffer->capacity : 0;
+    uint32_t capacity = count > doubled ? count : doubled;
     uint8_t *start = mr_alloc(capacity);
     if (buffer->count > 0) mr_copy(start, buffer->start, buffer->count);
     buffer->start = start;
@@ -149,7 +150,9 @@ static inline void mr_reserve(mr_buffer_t *buffer, uint32_t count) {
 // MARK: Output
 
 enum { mr_batch = 64 << 10 };
-static mr_buffer_t mr_output;
+// Room that is there from the start costs nothing until it is used; memory that grows is copied.
+static uint8_t mr_output_room[mr_batch];
+static mr_buffer_t mr_output = {mr_output_room, 0, mr_batch};
 
 // Hands over what was emitted.
 static inline void mr_flush(void) {
@@ -222,12 +225,13 @@ static inline bool mr_next_record(mr_bytes *bytes, enum mr_format format, mr_byt
     return true;
 }
 
-// Behind a batch are this many bytes that may be read and written.
-enum { mr_slack = 16 };
+// Behind a batch are this many bytes that may be read and written; batches are rarely larger than `mr_usual`.
+enum { mr_slack = 16, mr_usual = 512 << 10 };
 
 // Where the host puts the next bytes.
 MR_EXPORT(mr_buffer) void *mr_input_buffer(uint32_t count) {
-    static mr_buffer_t input;
+    static uint8_t room[mr_usual];
+    static mr_buffer_t input = {room, 0, mr_usual};
     input.count = 0;
     mr_reserve(&input, count + mr_slack);
     return input.start;

@@ -79,9 +79,9 @@ package struct Frame: Hashable, Sendable {
 /// the key's bytes, the value's.
 package enum PackedPairs {
     /// `valueByteCount` of a pair without a value.
-    package static let noValue = UInt32.max
+    @inlinable package static var noValue: UInt32 { UInt32.max }
     /// Bytes in front of the key.
-    package static let headByteCount = 8
+    @inlinable package static var headByteCount: Int { 8 }
 
     /// Appends a pair.
     package static func append(
@@ -98,6 +98,7 @@ package enum PackedPairs {
     /// Hands out the pairs of `bytes`, in order.
     ///
     /// - Returns: `false` when the bytes end within a pair; those before it were handed out.
+    @inlinable
     package static func forEach<Failure: Error>(
         in bytes: UnsafeRawBufferPointer,
         _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) throws(Failure) -> Void

@@ -100,9 +100,9 @@ struct BuiltInPlan {
     var countsKeys: Bool { combine == .sum && (map == .words || map == .ones) }
 
     /// The reduce only needs the total of each key.
-    var addsCountsUp: Bool {
-        if case .top = reduce { return countsKeys }
-        return reduce == .sum && countsKeys
+    var addsNumbersUp: Bool {
+        if case .top = reduce { return combine == .sum }
+        return reduce == .sum && combine == .sum
     }
 
     private static func name(_ function: FunctionReference, role: String) throws(TaskFault) -> String {

@@ -1,3 +1,4 @@
+import FunctionProtocol
 import MRProtocol
 
 /// Pairs held together in memory until they are written as one sorted run.
@@ -9,8 +10,14 @@ protocol PairStore: AnyObject {
     func drain(to run: RunFileWriter) throws(TaskFault)
 }
 
+/// Takes pairs as functions emit them.
+protocol PackedPairStore: PairStore {
+    /// Adds packed pairs, whole ones; returns how many they are.
+    func add(packed pairs: UnsafeRawBufferPointer) -> Int
+}
+
 /// Pairs of any kind, each kept.
-final class PairBuffer: PairStore {
+final class PairBuffer: PackedPairStore {
     private static let noValue = UInt32.max
 
     private let partitionCount: Int
@@ -59,6 +66,15 @@ final class PairBuffer: PairStore {
         }
         let tail = value == nil ? PairBuffer.noValue : UInt32(truncatingIfNeeded: valueByteCount)
         addEntry(SortEntry(key: UnsafePointer(place), keyByteCount: key.count, tail: tail))
+    }
+
+    func add(packed pairs: UnsafeRawBufferPointer) -> Int {
+        var pairCount = 0
+        _ = PackedPairs.forEach(in: pairs) { key, value in
+            add(key: key, value: value)
+            pairCount += 1
+        }
+        return pairCount
     }
 
     func drain(to run: RunFileWriter) throws(TaskFault) {

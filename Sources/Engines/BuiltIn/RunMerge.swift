@@ -35,9 +35,9 @@ final class RunMerge {
 
     /// Merges and combines all partitions of `runs` into one run.
     ///
-    /// With `counts`, a table, counts are added up in it instead, as long as it fits in memory.
+    /// With `counts`, a table, numbers are added up in it instead, as long as they and it fit.
     func write(_ runs: [any RunBytes], to writer: RunFileWriter, counts: WordCounts?) throws(TaskFault) {
-        if let counts, plan.countsKeys, runs.count > 1, try addUp(runs, partition: nil, in: counts) {
+        if let counts, plan.combine == .sum, runs.count > 1, try addUp(runs, partition: nil, in: counts) {
             return try counts.drain(to: writer)
         }
         let readers = try narrow(runs, partition: nil)
@@ -46,14 +46,14 @@ final class RunMerge {
 
     /// Merges partition `partition` of `runs` into `fold`.
     ///
-    /// With `counts`, a table, counts are added up in it instead, as long as it fits in memory.
+    /// With `counts`, a table, numbers are added up in it instead, as long as they and it fit.
     func reduce(
         _ runs: [any RunBytes],
         partition: Int,
         into fold: Fold,
         counts: WordCounts?
     ) throws(TaskFault) {
-        if let counts, plan.addsCountsUp, runs.count > 1, try addUp(runs, partition: partition, in: counts) {
+        if let counts, plan.addsNumbersUp, runs.count > 1, try addUp(runs, partition: partition, in: counts) {
             return try counts.drain(into: fold)
         }
         try reduce(runs, partition: partition, into: fold)
@@ -66,9 +66,9 @@ final class RunMerge {
         try merge(readers, partition: partition, into: fold)
     }
 
-    /// Adds up the counts of all runs in a table, of one partition or of all.
+    /// Adds up the numbers of all runs in a table, of one partition or of all.
     ///
-    /// - Returns: `false` when the table is over the memory limit; the runs must be merged then.
+    /// - Returns: `false` when the table is over the memory limit, or cannot hold a number; the runs must be merged then.
     private func addUp(_ runs: [any RunBytes], partition: Int?, in counts: WordCounts) throws(TaskFault)
         -> Bool
     {
@@ -97,6 +97,8 @@ final class RunMerge {
             guard let value = cursor.valueBytes, let number = DecimalText.short(value),
                 counts.add(number: number, to: cursor.keyBytes)
             else {
+                counts.removeAll()
+                guard plan.countsKeys else { return false }
                 throw .malformedMapOutput(
                     runIndex: reader.number,
                     reason: "a count that is no number, or too large"

@@ -29,6 +29,31 @@ final class WordCounts: PairStore {
         if table.count > 0 { table.removeAll() }
     }
 
+    /// Adds a number to the count of each key of a batch.
+    ///
+    /// - Returns: how many were added: all, unless a sum is over 64 bits; that number and those behind it are not added.
+    @inline(__always)
+    func add(
+        _ base: UnsafePointer<UInt8>,
+        byteCount: Int,
+        bounds: UnsafePointer<UInt32>,
+        numbers: UnsafePointer<Int>,
+        count: Int
+    ) -> Int {
+        var index = 0
+        var added = 0
+        table.add(base, byteCount: byteCount, bounds: bounds, wordCount: count) { slot in
+            let known = Int(bitPattern: UInt(slot.pointee.payload))
+            let (sum, overflow) = known.addingReportingOverflow(numbers[index])
+            if added == index, !overflow {
+                slot.pointee.payload = UInt64(UInt(bitPattern: sum))
+                added += 1
+            }
+            index += 1
+        }
+        return added
+    }
+
     /// Adds a number to the count of a key; `false` when the sum is over 64 bits.
     @inline(__always)
     func add(number: Int, to key: UnsafeRawBufferPointer) -> Bool {
@@ -46,6 +71,17 @@ final class WordCounts: PairStore {
             digits.removeAll()
             DecimalText.append(Int(bitPattern: UInt(slot.pointee.payload)), to: digits)
             try fold.add(key: key, value: digits.bytes)
+        }
+        table.removeAll()
+    }
+
+    /// Moves all keys and their counts into `pairs`.
+    func drain(into pairs: PairBuffer) {
+        let digits = GrowingBytes()
+        table.forEach { key, slot in
+            digits.removeAll()
+            DecimalText.append(Int(bitPattern: UInt(slot.pointee.payload)), to: digits)
+            pairs.add(key: key, value: digits.bytes)
         }
         table.removeAll()
     }

@@ -141,6 +141,11 @@ final class WordTable {
         )
     }
 
+    /// Hands out all keys in the order in which they came.
+    func forEach(_ body: (UnsafeRawBufferPointer, UnsafeMutablePointer<WordSlot>) -> Void) {
+        for number in 0..<count { body(key(of: slots + number + 1), slots + number + 1) }
+    }
+
     /// Fills `entries` with all keys, the number of the slot as tail.
     func collect(into entries: UnsafeMutablePointer<SortEntry>) {
         for number in 0..<count {

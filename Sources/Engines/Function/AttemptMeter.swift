@@ -45,7 +45,9 @@ struct AttemptMeter {
     ///
     /// - Returns: `false` when it ends within a pair.
     mutating func countOutput(_ packedPairs: UnsafeRawBufferPointer) throws(FunctionProcess.Fault) -> Bool {
-        let isWhole = PackedPairs.forEach(in: packedPairs) { _, _ in outputPairCount += 1 }
+        var pairCount: UInt64 = 0
+        let isWhole = PackedPairs.forEach(in: packedPairs) { _, _ in pairCount += 1 }
+        outputPairCount += pairCount
         outputByteCount += UInt64(packedPairs.count)
         try check("output", outputByteCount, limits.outputByteCount, .bytes)
         try check("emitted pairs", outputPairCount, limits.outputPairCount, .pairs)

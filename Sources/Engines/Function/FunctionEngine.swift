@@ -9,7 +9,7 @@ package final class FunctionEngine: JobEngine {
     private let plan: FunctionPlan
     private let functions: JobFunctions
     private let indexes = RunIndexCache()
-    /// The table of a built-in map that counts.
+    /// The table in which numbers are added up, for one attempt after the other.
     private let counts: WordCounts?
 
     /// An engine for a job whose functions are loaded.
@@ -21,7 +21,8 @@ package final class FunctionEngine: JobEngine {
             usesPosition: functions.usesPosition ?? BuiltInEngine.usesPosition(spec)
         )
         self.functions = functions
-        counts = plan.builtIn.countsKeys ? WordCounts(partitionCount: plan.builtIn.hashedPartitionCount) : nil
+        counts =
+            plan.builtIn.combine == .sum ? WordCounts(partitionCount: plan.builtIn.hashedPartitionCount) : nil
     }
 
     /// Maps, combines and writes one run file; see `JobEngine`.
@@ -57,6 +58,7 @@ package final class FunctionEngine: JobEngine {
             limits: limits,
             combine: combine,
             tally: tally,
+            sums: counts,
             indexes: indexes
         )
         return try run.run(assignment, output: output)
@@ -104,9 +106,10 @@ package final class FunctionEngine: JobEngine {
                 output: writer,
                 memoryByteCount: limits.memoryByteCount
             )
-            try merge.reduce(runs, partition: partition, into: fold)
+            try merge.reduce(runs, partition: partition, into: fold, counts: counts)
             try fold.finish()
-            (counters.reduceInputPairs, counters.reduceInputKeys) = (fold.pairCount, fold.keyCount)
+            counters.reduceInputPairs = merge.countedPairs ?? fold.pairCount
+            counters.reduceInputKeys = fold.keyCount
         }
         try writer.finish()
         counters.shuffledBytes = merge.readByteCount
@@ -133,7 +136,7 @@ package final class FunctionEngine: JobEngine {
             limits: limits,
             indexes: indexes
         )
-        try merge.write(runs, to: writer, counts: nil)
+        try merge.write(runs, to: writer, counts: counts)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount
         tally.add(to: &counters)

@@ -10,8 +10,9 @@ final class FunctionMapRun {
     private let limits: AttemptLimits
     private let combine: Combine
     private let tally: FunctionTally
+    private let sums: WordCounts?
     private let indexes: RunIndexCache
-    private let pairs: PairBuffer
+    private let pairs: any PackedPairStore
     private let format: RecordChunk.Format
     private var spilled: [any RunBytes] = []
     private var counters = TaskCounters()
@@ -24,6 +25,7 @@ final class FunctionMapRun {
         limits: AttemptLimits,
         combine: Combine,
         tally: FunctionTally,
+        sums: WordCounts?,
         indexes: RunIndexCache
     ) {
         self.plan = plan
@@ -33,8 +35,15 @@ final class FunctionMapRun {
         self.limits = limits
         self.combine = combine
         self.tally = tally
+        self.sums = sums
         self.indexes = indexes
-        pairs = PairBuffer(partitionCount: plan.builtIn.hashedPartitionCount, combine: combine)
+        let partitionCount = plan.builtIn.hashedPartitionCount
+        pairs =
+            if let sums, plan.builtIn.combine == .sum {
+                PairSums(partitionCount: partitionCount, in: sums)
+            } else {
+                PairBuffer(partitionCount: partitionCount, combine: combine)
+            }
         format = RecordChunk.Format(plan.spec.recordFormat)
     }
 
@@ -129,10 +138,7 @@ final class FunctionMapRun {
             return try tally.take(answer, of: helper.function, .map)
         }
         // `FunctionProcess` hands out whole pairs only.
-        _ = PackedPairs.forEach(in: output) { key, value in
-            pairs.add(key: key, value: value)
-            counters.mapOutputPairs += 1
-        }
+        counters.mapOutputPairs += UInt64(pairs.add(packed: output))
         if pairs.byteCount > limits.memoryByteCount { try spill() }
     }
 
@@ -159,7 +165,7 @@ final class FunctionMapRun {
                 limits: limits,
                 indexes: indexes
             )
-            try merge.write(spilled, to: writer, counts: nil)
+            try merge.write(spilled, to: writer, counts: sums)
             counters.spilledBytes += merge.spilledByteCount
         }
         counters.combinedPairs = writer.pairCount

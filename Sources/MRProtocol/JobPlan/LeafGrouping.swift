@@ -65,10 +65,32 @@ package enum LeafGrouping {
         groups(of: group.level - 1, in: group.leaves, endIsClosed: group.isClosed, leafLevel: leafLevel)
     }
 
-    /// The level at which a job of `leafCount` leaves keeps `slots` slots evenly busy: each gets at least 16 groups.
-    package static func runLevel(leafCount: Int, slots: Int) -> Int {
+    /// Groups for each slot, at least: enough to keep all evenly busy.
+    package static let groupsPerSlot = 16
+    /// The same where an attempt is dear to begin, up to `functionLevel`.
+    package static let functionGroupsPerSlot = 4
+    /// Level of the largest groups that are made of a user function's leaves for fewer than `groupsPerSlot` a slot.
+    package static let functionLevel = 2
+
+    /// The level at which a job of `leafCount` leaves keeps `slots` slots evenly busy.
+    ///
+    /// - Parameters:
+    ///   - leafCount: leaves of all inputs.
+    ///   - slots: attempts at once.
+    ///   - isUserFunction: attempts begin with a fresh state of the map's own, and emit fewer pairs the more they read.
+    /// - Returns: a level up to `topLevel`.
+    package static func runLevel(leafCount: Int, slots: Int, isUserFunction: Bool = false) -> Int {
+        let level = runLevel(leafCount: leafCount, slots: slots, groupsPerSlot: groupsPerSlot)
+        guard isUserFunction, level < functionLevel else { return level }
+        return min(
+            functionLevel,
+            runLevel(leafCount: leafCount, slots: slots, groupsPerSlot: functionGroupsPerSlot)
+        )
+    }
+
+    private static func runLevel(leafCount: Int, slots: Int, groupsPerSlot: Int) -> Int {
         var level = 0
-        while level < topLevel, (4 << (2 * level)) * slots * 16 <= leafCount { level += 1 }
+        while level < topLevel, (4 << (2 * level)) * slots * groupsPerSlot <= leafCount { level += 1 }
         return level
     }
 }

@@ -38,12 +38,14 @@ package struct MapPlan: Sendable {
     ///   - context: what all map tasks' keys share.
     ///   - recordByteLimit: longest record, which bounds how far an attempt reads on.
     ///   - slots: attempts that can run at once on all workers; decides how fine the groups are, never what they compute.
+    ///   - isUserFunction: the map is a user function, which maps larger groups.
     ///   - lookUp: finds what is remembered under a key; `nil`: nothing is.
     package init(
         files: [InputFile],
         context: TaskKeyContext,
         recordByteLimit: Int,
         slots: Int,
+        isUserFunction: Bool = false,
         lookUp: ((TaskKey) -> RememberedRun?)?
     ) {
         self.files = files
@@ -55,7 +57,11 @@ package struct MapPlan: Sendable {
         firstLeaf = first
         leafCount = first.last ?? 0
         (offsets, levels, byteCount) = MapPlan.measure(files, leafCount: leafCount)
-        let level = LeafGrouping.runLevel(leafCount: leafCount, slots: slots)
+        let level = LeafGrouping.runLevel(
+            leafCount: leafCount,
+            slots: slots,
+            isUserFunction: isUserFunction
+        )
         for stretch in stretches() {
             let whole = LeafGrouping.Group(
                 leaves: stretch,

@@ -117,6 +117,7 @@ extension JobStorage {
             context: keys.map,
             recordByteLimit: spec.recordByteLimit,
             slots: slots,
+            isUserFunction: spec.map.isUserFunction,
             lookUp: known.isEmpty ? nil : { key in known.contains(key) ? self.remembered(key) : nil }
         )
         var parts = [RememberedOutput?](repeating: nil, count: spec.reduceCount)

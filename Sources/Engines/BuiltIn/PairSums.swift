@@ -1,0 +1,82 @@
+import FunctionProtocol
+import MRProtocol
+
+/// Pairs of which only the sums of each key's numbers are wanted: they are added up in a table as they come.
+///
+/// The table holds integers of up to 64 bits. From the first value on that is none, or the first sum that is larger, until
+/// the store is drained, pairs are kept as they come: the combine adds them up, or finds what is wrong with them.
+final class PairSums: PackedPairStore {
+    private let sums: WordCounts
+    private let pairs: PairBuffer
+    /// Where the keys of a batch lie in the packed pairs, and their numbers.
+    private let bounds: UnsafeMutablePointer<UInt32> = .allocate(capacity: 2 * WordTable.batchCount)
+    private let numbers: UnsafeMutablePointer<Int> = .allocate(capacity: WordTable.batchCount)
+
+    /// A store that uses the table `sums`.
+    init(partitionCount: Int, in sums: WordCounts) {
+        self.sums = sums
+        pairs = PairBuffer(partitionCount: partitionCount, combine: .builtIn(.sum))
+        sums.removeAll()
+    }
+
+    deinit {
+        bounds.deallocate()
+        numbers.deallocate()
+    }
+
+    var isEmpty: Bool { sums.isEmpty && pairs.isEmpty }
+    var byteCount: Int { pairs.isEmpty ? sums.byteCount : pairs.byteCount }
+
+    func add(packed packedPairs: UnsafeRawBufferPointer) -> Int {
+        guard pairs.isEmpty, let base = packedPairs.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
+            return pairs.add(packed: packedPairs)
+        }
+        var count = 0
+        var position = 0
+        while position < packedPairs.count {
+            let gathered = gather(packedPairs, from: position)
+            let added = sums.add(
+                base,
+                byteCount: packedPairs.count,
+                bounds: bounds,
+                numbers: numbers,
+                count: gathered.count
+            )
+            count += added
+            position = gathered.end
+            if added < gathered.count { position = Int(bounds[2 * added]) - PackedPairs.headByteCount }
+            if added < WordTable.batchCount, position < packedPairs.count {
+                sums.drain(into: pairs)
+                return count + pairs.add(packed: UnsafeRawBufferPointer(rebasing: packedPairs[position...]))
+            }
+        }
+        return count
+    }
+
+    func drain(to run: RunFileWriter) throws(TaskFault) {
+        if pairs.isEmpty { try sums.drain(to: run) } else { try pairs.drain(to: run) }
+    }
+
+    /// Finds the next pairs that the table can take, at most a batch, and where the pair behind them begins.
+    @inline(__always)
+    private func gather(_ packedPairs: UnsafeRawBufferPointer, from start: Int) -> (count: Int, end: Int) {
+        var count = 0
+        var position = start
+        while count < WordTable.batchCount, position < packedPairs.count {
+            let key = position + PackedPairs.headByteCount
+            let value =
+                key + Int(packedPairs.loadUnaligned(fromByteOffset: position, as: UInt32.self).littleEndian)
+            let mark = packedPairs.loadUnaligned(fromByteOffset: position + 4, as: UInt32.self).littleEndian
+            guard mark != PackedPairs.noValue else { break }
+            let end = value + Int(mark)
+            guard let number = DecimalText.short(UnsafeRawBufferPointer(rebasing: packedPairs[value..<end]))
+            else { break }
+            bounds[2 * count] = UInt32(truncatingIfNeeded: key)
+            bounds[2 * count + 1] = UInt32(truncatingIfNeeded: value)
+            numbers[count] = number
+            count += 1
+            position = end
+        }
+        return (count, position)
+    }
+}

@@ -1,0 +1,115 @@
+import Engines
+import FunctionProtocol
+import MRProtocol
+import PeerTestKit
+import Testing
+
+/// Pairs whose numbers a built-in `sum` combines are added up in a table where they can be.
+@Suite("Sums of a function's pairs", .enabled(if: Available.javaScript))
+struct FunctionSumTests {
+    /// A line is a pair, cut at the first tab; one without a tab is a key without a value.
+    private static let pairs = Function.script(
+        """
+        export const encoding = "latin1"
+        export function map(_, line, emit) {
+            const tab = line.indexOf("\\t")
+            if (tab < 0) emit(line)
+            else emit(line.slice(0, tab), line.slice(tab + 1))
+        }
+        """
+    )
+
+    struct Case: CustomTestStringConvertible, Sendable {
+        var testDescription: String
+        var lines: [String]
+
+        init(_ name: String, _ lines: [String]) { (testDescription, self.lines) = (name, lines) }
+    }
+
+    private static let many = (0..<900).map { "key \($0 % 37)\t\($0 - 300)" }
+    private static let most = "999999999999999999"
+
+    static let sums = [
+        Case("numbers, some below zero", many),
+        Case(
+            "keys of no bytes, of sixteen and of many",
+            ["\t4", "0123456789abcdef\t5", String(repeating: "k", count: 99) + "\t6"]
+        ),
+        Case("leading zeros, and a zero below zero", ["a\t007", "a\t-0", "b\t-0", "c\t0"]),
+        Case("a number of more than 18 digits among others", many + ["key 3\t1234567890123456789012"] + many),
+        Case("a sum of more than 64 bits", Array(repeating: "a\t\(most)", count: 12) + many),
+        Case("a sum of less than -2^63", Array(repeating: "a\t-\(most)", count: 600) + many),
+        Case("columns", (0..<40).map { "a\t\($0) \(2 * $0)" } + many),
+    ]
+
+    static let wrong = [
+        Case("a value that is no number", many + ["key 3\tthree"] + many),
+        Case("a key without a value", many + ["key 3"]),
+        Case("numbers and columns of one key", ["a\t1", "a\t1 2"]),
+        Case("no digits", ["a\t"]),
+    ]
+
+    private func run(_ lines: [String], combine: Function?, groupLeafCount: Int, mergeCount: Int, memory: Int)
+        throws
+        -> LocalJob.Outcome
+    {
+        var own = FunctionJob(
+            map: FunctionSumTests.pairs,
+            combine: combine,
+            reduce: .builtIn("sum"),
+            reduceCount: 3
+        )
+        own.job.leafByteCount = 500
+        own.job.groupLeafCount = groupLeafCount
+        own.job.mergeCount = mergeCount
+        own.job.memoryByteCount = memory
+        return try own.run([("f", Array((lines.joined(separator: "\n") + "\n").utf8))])
+    }
+
+    @Test("The parts are those without a combine", arguments: sums)
+    func parts(_ numbers: Case) throws {
+        let expected = try run(
+            numbers.lines,
+            combine: nil,
+            groupLeafCount: 1_000,
+            mergeCount: 1,
+            memory: 1 << 30
+        )
+        for (group, merge, memory) in [(1_000, 1, 1 << 30), (5, 1, 1 << 30), (5, 2, 1), (3, 4, 1 << 30)] {
+            let outcome = try run(
+                numbers.lines,
+                combine: .builtIn("sum"),
+                groupLeafCount: group,
+                mergeCount: merge,
+                memory: memory
+            )
+            #expect(
+                outcome.parts == expected.parts,
+                "groups of \(group), merges of \(merge), memory \(memory)"
+            )
+            #expect(outcome.counters.mapOutputPairs == UInt64(numbers.lines.count))
+            #expect(outcome.counters.reduceInputKeys == expected.counters.reduceInputKeys)
+        }
+    }
+
+    @Test("What cannot be added up fails as it does without a combine", arguments: wrong)
+    func faults(_ numbers: Case) throws {
+        func fault(combine: Function?) -> TaskFault? {
+            do {
+                _ = try run(
+                    numbers.lines,
+                    combine: combine,
+                    groupLeafCount: 1_000,
+                    mergeCount: 1,
+                    memory: 1 << 30
+                )
+            } catch {
+                return error as? TaskFault
+            }
+            return nil
+        }
+        let expected = fault(combine: nil)
+        #expect(expected != nil)
+        #expect(fault(combine: .builtIn("sum")) == expected)
+    }
+}
