@@ -17,8 +17,9 @@ package final class JobFunctions: Sendable {
     package let spec: JobSpec
     package let settings: FunctionSettings
     private let functions: [FunctionReference: LoadedFunction]
-    /// Where working folders are made; `nil`: there are no commands.
-    private let workFolder: String?
+    private let terms: SandboxTerms
+    /// Where working folders are made; `nil`: there are no commands, or it was given up.
+    private let room: Mutex<WorkRoom?>
     private let filesFolder: String?
     private let idle = Mutex(Idle())
     /// What the functions said when they were loaded.
@@ -33,18 +34,21 @@ package final class JobFunctions: Sendable {
     ///   - spec: the job.
     ///   - functions: all of its user functions.
     ///   - settings: limits and arguments.
-    ///   - workFolder: under it each command gets a folder of its own.
+    ///   - terms: what their processes are told and must have.
+    ///   - room: in it each command gets a folder of its own.
     ///   - filesFolder: holds the job's files by their names; removed with the functions.
     package init(
         _ spec: JobSpec,
         functions: [LoadedFunction],
         settings: FunctionSettings,
-        workFolder: String? = nil,
+        terms: SandboxTerms = SandboxTerms(),
+        room: WorkRoom? = nil,
         filesFolder: String? = nil
     ) {
         self.spec = spec
         self.settings = settings
-        self.workFolder = workFolder
+        self.terms = terms
+        self.room = Mutex(room)
         self.filesFolder = filesFolder
         self.functions = Dictionary(functions.map { ($0.reference, $0) }) { first, _ in first }
     }
@@ -66,7 +70,8 @@ package final class JobFunctions: Sendable {
             return idle
         }.helpers
         for helper in helpers.values.joined() { helper.close() }
-        if let filesFolder { WorkingFolder.remove(filesFolder) }
+        if let filesFolder { FolderContents.removeFolder(filesFolder) }
+        room.withLock { $0 = nil }
     }
 
     /// Loads every function in a process of its own, which tells whether it is fit for the job.
@@ -88,7 +93,8 @@ package final class JobFunctions: Sendable {
     /// Blocks its thread.
     package static func readiness(of function: LoadedFunction) throws(TaskFault) -> Readiness {
         let settings = FunctionSettings(limits: FunctionLimits(), skipBad: 0, arguments: [:])
-        return try FunctionHelper(function, roles: [], settings: settings, folder: nil).readiness
+        return try FunctionHelper(function, roles: [], settings: settings, terms: SandboxTerms(), folder: nil)
+            .readiness
     }
 
     /// One of the job's functions.
@@ -109,9 +115,9 @@ package final class JobFunctions: Sendable {
         if let helper = takeIdle(function) { return helper }
         let loaded = try self.function(function)
         var folder: WorkingFolder?
-        if loaded.engine == .command, let workFolder {
+        if loaded.engine == .command, let room = room.withLock({ $0 }) {
             folder = try WorkingFolder(
-                under: workFolder,
+                in: room,
                 files: spec.files.map(\.name),
                 from: filesFolder
             )
@@ -120,6 +126,7 @@ package final class JobFunctions: Sendable {
             loaded,
             roles: spec.roles(of: function),
             settings: settings,
+            terms: terms,
             folder: folder,
             onAnswer: onAnswer
         )

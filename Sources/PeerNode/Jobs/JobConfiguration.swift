@@ -40,6 +40,8 @@ public struct JobConfiguration: Sendable {
     public var workerName: String
     /// A folder for what commands work on, made when it is needed; `nil`: commands cannot be run.
     public var workFolderPath: String?
+    /// The node's home, of which commands see nothing but their working folder; `nil`: there is none.
+    public var homeFolderPath: String?
     /// Resume the jobs that were unfinished when the last process ended (the daemon), or leave them (embedded).
     public var resumesJobs: Bool
 
@@ -56,6 +58,7 @@ public struct JobConfiguration: Sendable {
         rememberedByteLimit: UInt64 = JobConfiguration.defaultRememberedByteLimit,
         workerName: String = "self",
         workFolderPath: String? = nil,
+        homeFolderPath: String? = nil,
         resumesJobs: Bool = false
     ) {
         self.databasePath = databasePath
@@ -64,6 +67,7 @@ public struct JobConfiguration: Sendable {
         self.rememberedByteLimit = rememberedByteLimit
         self.workerName = workerName
         self.workFolderPath = workFolderPath
+        self.homeFolderPath = homeFolderPath
         self.resumesJobs = resumesJobs
     }
 }
