@@ -12,7 +12,7 @@ package enum LimitUnit: Sendable {
             } else if number % (1 << 10) == 0 {
                 "\(number >> 10) KiB"
             } else {
-                "\(number) bytes"
+                number == 1 ? "1 byte" : "\(number) bytes"
             }
         case .pairs, .processes: "\(number)"
         }

@@ -86,6 +86,10 @@ package struct Preparation: Hashable, Sendable {
     package var limits: FunctionLimits
     /// Folder a command works in; empty for the others.
     package var folder: String
+    /// Folder of which a command sees nothing but the one it works in: the node's home; empty: none.
+    package var hiddenFolder: String
+    /// The job is another node's: a command sees no temporary files of the machine.
+    package var isForeign: Bool
 
     package init(
         engine: EngineKind,
@@ -95,7 +99,9 @@ package struct Preparation: Hashable, Sendable {
         arguments: [(name: String, value: String)] = [],
         skipLimit: UInt64 = 0,
         limits: FunctionLimits = FunctionLimits(),
-        folder: String = ""
+        folder: String = "",
+        hiddenFolder: String = "",
+        isForeign: Bool = false
     ) {
         self.engine = engine
         self.roles = roles
@@ -105,19 +111,23 @@ package struct Preparation: Hashable, Sendable {
         self.skipLimit = skipLimit
         self.limits = limits
         self.folder = folder
+        self.hiddenFolder = hiddenFolder
+        self.isForeign = isForeign
     }
 
     package static func == (left: Preparation, right: Preparation) -> Bool { left.body == right.body }
     package func hash(into hasher: inout Hasher) { hasher.combine(body) }
 
-    /// **Layout** engine, roles (1 byte each), name, skip limit (64 bits), the seven limits (64 bits each), folder, number of
-    /// arguments (32 bits), name and value of each, program (the rest).
+    /// **Layout** engine, roles (1 byte each), name, skip limit (64 bits), the seven limits (64 bits each), folder, hidden
+    /// folder, is foreign (1 byte), number of arguments (32 bits), name and value of each, program (the rest).
     package var body: [UInt8] {
         var body = [engine.rawValue, roles.rawValue]
         body.appendField(name)
         body.appendLittleEndian(skipLimit)
         for limit in limits.all { body.appendLittleEndian(limit) }
         body.appendField(folder)
+        body.appendField(hiddenFolder)
+        body.append(isForeign ? 1 : 0)
         body.appendLittleEndian(UInt32(arguments.count))
         for argument in arguments {
             body.appendField(argument.name)
@@ -131,7 +141,8 @@ package struct Preparation: Hashable, Sendable {
         var reader = FieldReader(body)
         guard let engine = reader.byte().flatMap(EngineKind.init), let roles = reader.byte(),
             let name = reader.text(), let skipLimit = reader.uint64(), let limits = FunctionLimits(&reader),
-            let folder = reader.text(), let count = reader.uint32()
+            let folder = reader.text(), let hiddenFolder = reader.text(), let isForeign = reader.flag(),
+            let count = reader.uint32()
         else { return nil }
         var arguments: [(name: String, value: String)] = []
         for _ in 0..<count {
@@ -146,7 +157,9 @@ package struct Preparation: Hashable, Sendable {
             arguments: arguments,
             skipLimit: skipLimit,
             limits: limits,
-            folder: folder
+            folder: folder,
+            hiddenFolder: hiddenFolder,
+            isForeign: isForeign
         )
     }
 }

@@ -41,6 +41,11 @@ struct JobTemplate: Sendable {
         if let limit = try call.size("record-limit") { job.recordByteLimit = Int(limit) }
         job.skipsLongRecords = call.arguments.flag("skip-long")
         job.skipBad = try JobTemplate.skipBad(call)
+        if job.skipBad > 0, map.isCommand {
+            throw UsageError(
+                "--skip-bad means nothing with --map-cmd: a command reads all records and fails as a whole"
+            )
+        }
         job.limits = try JobTemplate.limits(call)
         let choices = [map, combine, reduce].compactMap { $0 }
         if !files.isEmpty, !choices.contains(where: \.isCommand) {

@@ -64,7 +64,10 @@ struct LocalTrial: Sendable {
             call.streams.note(entry.line)
         }
         for pair in outcome.pairs { show(pair, phase) }
-        if phase == .map { for note in outcome.status.notes { call.streams.note("note: \(note)") } }
+        let said = Set(outcome.log.map(\.line))
+        if phase == .map {
+            for note in outcome.status.notes where !said.contains(note) { call.streams.note("note: \(note)") }
+        }
         guard let failure = outcome.status.failure else { return true }
         call.session.fail(([failure.message] + failure.details).joined(separator: "\n"))
         call.session.exitCode = 1

@@ -32,7 +32,11 @@ enum PolicyCommands {
         operands: "PEER",
         options: [
             .value("engine", nil, "E", "builtin, javascript, webassembly or command, also repeated"),
-            .flag("commands", nil, "also commands, which no sandbox holds: they can do what this user can"),
+            .flag(
+                "commands",
+                nil,
+                "also commands, which are confined less: they can read what this user can"
+            ),
             .value("slots", nil, "N", "most slots at a time (default: all)"),
             .value(
                 "limit",
@@ -46,7 +50,7 @@ enum PolicyCommands {
         operandCount: 1...1
     ) { call in
         let subject = try who(call.operands[0])
-        let grant = try allowance(call)
+        let grant = try allowance(call, subject)
         try await call.withNode { access in
             finish(try await access.service.setPolicy(grant, of: subject), subject, call)
         }
@@ -95,7 +99,9 @@ enum PolicyCommands {
         }
     }
 
-    private static func allowance(_ call: Invocation) throws(UsageError) -> PolicyGrant {
+    private static func allowance(_ call: Invocation, _ subject: PolicySubject) throws(UsageError)
+        -> PolicyGrant
+    {
         var grant = PolicyGrant.sandboxed
         let names = call.arguments.all("engine")
         if !names.isEmpty { grant.engines = [] }
@@ -106,6 +112,9 @@ enum PolicyCommands {
             grant.engines.insert(engine)
         }
         if call.arguments.flag("commands") { grant.engines.insert(.command) }
+        if grant.engines.contains(.command), subject == .network || subject == .others {
+            throw UsageError("commands can be allowed to a peer by its id, not to all of `\(subject.text)`")
+        }
         if let text = call.arguments.value("slots") {
             do throws(NodeError) { grant.slots = try NodeSettings.slots(text) } catch {
                 throw UsageError("--\(error.message)")
@@ -113,6 +122,9 @@ enum PolicyCommands {
         }
         for text in call.arguments.all("limit") {
             let (name, value) = try limit(text)
+            guard grant.limits.bounds[name] == nil else {
+                throw UsageError("--limit \(name.rawValue) is given twice")
+            }
             grant.limits.bounds[name] = value
         }
         return grant

@@ -31,7 +31,14 @@ enum ResultCommand {
         if let cid = CID(text) { return cid }
         let status = try await node.job(JobID(text))
         guard let result = status.result else {
-            throw NodeError(.conflict, "job \(text) has no result: it is \(status.state.rawValue)")
+            let state =
+                switch status.state {
+                case .queued: "is queued"
+                case .running, .succeeded: "is running"
+                case .failed: "failed"
+                case .cancelled: "was cancelled"
+                }
+            throw NodeError(.conflict, "job \(text) has no result: it \(state)")
         }
         return result
     }

@@ -15,7 +15,7 @@ protocol Runner: AnyObject {
     /// Loads and checks the function; what is wrong with it is `FunctionFault.Code.invalid`.
     init(_ preparation: Preparation) throws(FunctionFault)
 
-    /// What the loaded function can do; `missing` is filled in by `Sandbox`.
+    /// What the loaded function can do; what `confine` missed is added by `Sandbox`.
     var readiness: Readiness { get }
 
     /// One attempt: reads the channel until its input ends, or returns earlier.

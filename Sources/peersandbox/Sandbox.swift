@@ -52,7 +52,7 @@ enum Sandbox {
         do throws(FunctionFault) {
             let runner = try type.init(preparation)
             var readiness = runner.readiness
-            readiness.missing = missing
+            readiness.missing = missing + readiness.missing
             channel.send(.ready, readiness.body)
             return runner
         } catch {

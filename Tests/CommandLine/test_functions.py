@@ -219,6 +219,9 @@ class Functions(HomeCase):
         failed = self.ctl("run", "--map", "picky.js", "--skip-bad", "2", "b.txt", code=1).err
         self.assertIn("failed: map picky.js:1:", failed)
         self.assertIn("b.txt at byte 4", failed)
+        self.assertIn("no a (more than 2 records, the limit of --skip-bad)", failed)
+        tried = self.ctl("run", "--local", "--map", "picky.js", "--skip-bad", "1", "a.txt").err
+        self.assertEqual(tried.count("skipped a record"), 1)
 
     def test_an_endless_loop_is_stopped_by_the_limit_of_the_command_line(self):
         self.write("loop.js", b"function map(_, line, emit) { for (;;); }\n")
@@ -402,6 +405,7 @@ class Functions(HomeCase):
             (["--map-cmd", "cat", "--file", "=a.txt"], "no name for a file"),
             (["--map-cmd", "cat", "--file", "a.txt", "--file", "./a.txt"], "two files named a.txt"),
             (["--map", "wc", "--skip-bad", "-1"], "from 0 to"),
+            (["--map-cmd", "cat", "--skip-bad", "1"], "means nothing with --map-cmd"),
             (["--map", "wc", "--task-cpu", "soon"], "a duration such as"),
             (["--map", "wc", "--task-timeout", "0"], "a duration such as"),
             (["--map", "wc", "--task-memory", "0"], "a size such as"),

@@ -48,6 +48,15 @@ class Policy(HomeCase):
         self.assertFalse(os.path.exists(path))
         self.assertEqual([name for name in os.listdir(self.home) if "policy" in name], [])
 
+    def test_what_cannot_be_meant_is_told_in_the_words_of_the_command_line(self):
+        for arguments, said in [
+            (["--commands", "others"], "commands can be allowed to a peer by its id, not to all of `others`"),
+            (["--engine", "command", "network"], "not to all of `network`"),
+            (["--limit", "cpu=1m", "--limit", "cpu=2m", PEER], "--limit cpu is given twice"),
+        ]:
+            with self.subTest(said=said):
+                self.assertIn(said, self.ctl("policy", "allow", *arguments, code=2).err)
+
     def test_show_is_a_table_that_names_everybody(self):
         self.ctl("policy", "deny", PEER)
         shown = self.ctl("policy", "show")

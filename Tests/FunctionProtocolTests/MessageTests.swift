@@ -30,7 +30,9 @@ struct MessageTests {
             program: Array("python3 map.py".utf8),
             arguments: [("n", "3")],
             skipLimit: 7,
-            folder: "/tmp/a"
+            folder: "/tmp/a/work",
+            hiddenFolder: "/tmp/a",
+            isForeign: true
         )
         #expect(Preparation(body: preparation.body) == preparation)
         #expect(

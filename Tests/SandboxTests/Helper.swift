@@ -22,6 +22,8 @@ final class Helper {
         arguments: [(name: String, value: String)] = [],
         limits: FunctionLimits = FunctionLimits(),
         folder: String = "",
+        hiddenFolder: String = "",
+        isForeign: Bool = false,
         executable: String? = nil,
         isCancelled: @escaping () -> Bool = { false }
     ) throws {
@@ -35,7 +37,9 @@ final class Helper {
                 program: Array(program.utf8),
                 arguments: arguments,
                 limits: limits,
-                folder: folder
+                folder: folder,
+                hiddenFolder: hiddenFolder,
+                isForeign: isForeign
             )
         )
     }
@@ -108,24 +112,7 @@ final class TemporaryFolder {
         chmod(path, 0o777)
     }
 
-    deinit {
-        for name in names { unlink(path + "/" + name) }
-        rmdir(path)
-    }
-
-    private var names: [String] {
-        guard let folder = opendir(path) else { return [] }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while let entry = readdir(folder) {
-            names.append(
-                withUnsafeBytes(of: &entry.pointee.d_name) {
-                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-                }
-            )
-        }
-        return names
-    }
+    deinit { FolderContents.removeFolder(path) }
 
     /// Writes an executable script and returns its path.
     func script(_ text: String) throws -> String {

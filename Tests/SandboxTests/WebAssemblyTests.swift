@@ -207,11 +207,27 @@ struct WebAssemblyTests {
         #expect(none.process.isUsable)
     }
 
-    @Test("Emitted bytes that are no pairs are refused")
-    func halfPairs() throws {
-        let helper = try WebAssemblyTests.helper(WebAssemblyTests.echo.bytes)
-        let fault = functionFault { _ = try helper.map("these are no pairs") }
+    @Test("Emitted bytes that are no pairs are refused, with the function and the record", arguments: [0, 1] as [UInt64])
+    func halfPairs(skipLimit: UInt64) throws {
+        let helper = try WebAssemblyTests.helper(WebAssemblyTests.echo.bytes, skipLimit: skipLimit)
+        let records = skipLimit > 0 ? "skipped, as no pair\nthese are no pairs" : "these are no pairs\nnor is this"
+        let fault = functionFault { _ = try helper.map(records, offset: 7) }
         #expect(fault?.message == "emit was given bytes that are no packed pairs")
+        #expect(fault?.stack == "at function 3")
+        #expect(fault?.offset == (skipLimit > 0 ? 27 : 7))
+        #expect(fault?.excerpt == Array("these are no pairs".utf8))
+        #expect(try helper.map("a\tb\n", .kv) == [Pair("a", "b")])
+    }
+
+    @Test("A module that fails without words is told to have done so", arguments: [0, 8] as [UInt8])
+    func wordless(count: UInt8) throws {
+        let fail = ("mr", "fail", [WasmText.i32, WasmText.i32], []) as (String, String, [UInt8], [UInt8])
+        // Zeros, which nobody has written to.
+        let module = WasmText.map(imports: [fail], [0x41, 0x80, 0x80, 0x02, 0x41, count, 0x10, 0])
+        let helper = try WebAssemblyTests.helper(module.bytes)
+        let fault = functionFault { _ = try helper.map("x") }
+        #expect(fault?.message == "the function called fail without a message")
+        #expect(fault?.stack == "at function 3")
     }
 
     /// Traps on records that begin with `!`, and else emits the pair at 16, whose key is the record's first byte.

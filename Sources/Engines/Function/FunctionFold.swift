@@ -46,7 +46,7 @@ final class FunctionFold: PairFold {
         self.onKey = onKey
         let helper = try functions.borrow(function)
         self.helper = helper
-        try helper.begin(start, isCancelled: limits.isCancelled)
+        try helper.begin(start, limits)
     }
 
     deinit {

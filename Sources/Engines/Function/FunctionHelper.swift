@@ -28,6 +28,7 @@ final class FunctionHelper {
         _ function: LoadedFunction,
         roles: FunctionRoles,
         settings: FunctionSettings,
+        terms: SandboxTerms,
         folder: WorkingFolder?,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
     ) throws(TaskFault) {
@@ -43,7 +44,9 @@ final class FunctionHelper {
             arguments: settings.arguments.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
             skipLimit: UInt64(clamping: settings.skipBad),
             limits: settings.limits,
-            folder: folder?.path ?? ""
+            folder: folder?.path ?? "",
+            hiddenFolder: terms.hiddenFolder,
+            isForeign: terms.isForeign
         )
         do throws(FunctionFault) {
             process = try FunctionProcess(
@@ -62,6 +65,10 @@ final class FunctionHelper {
         } catch {
             if error == .task(.cancelled) { throw FunctionHelper.slowLoad(of: function, loadMilliseconds) }
             throw FunctionHelper.fault(error, function, role: nil, isUsable: true)
+        }
+        if let reason = terms.refusal(function.engine, readiness.missing) {
+            process.close()
+            throw .userFunction(FunctionFailure(FunctionFault(.sandbox, reason), of: function, role: nil))
         }
     }
 
@@ -85,10 +92,12 @@ final class FunctionHelper {
 
     var isUsable: Bool { process.isUsable }
 
-    /// Begins an attempt, which `isCancelled` may end.
-    func begin(_ start: TaskStart, isCancelled: @escaping () -> Bool) throws(TaskFault) {
-        cancellation.isCancelled = isCancelled
-        folder?.empty()
+    /// Begins an attempt, which `limits` may end.
+    func begin(_ start: TaskStart, _ limits: AttemptLimits) throws(TaskFault) {
+        cancellation.isCancelled = limits.isCancelled
+        if let leftovers = try folder?.empty() {
+            Array(leftovers.utf8).withUnsafeBytes { limits.report.log($0) }
+        }
         do throws(FunctionProcess.Fault) { try process.begin(start) } catch { throw fault(error, start.role) }
     }
 

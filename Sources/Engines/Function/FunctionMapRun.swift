@@ -83,7 +83,7 @@ final class FunctionMapRun {
         environment: [(name: String, value: String)]
     ) throws(TaskFault) {
         let start = TaskStart(role: .map, seed: plan.mapSeed(segments), environment: environment)
-        try helper.begin(start, isCancelled: limits.isCancelled)
+        try helper.begin(start, limits)
         for segment in segments { try mapRecords(segment, helper) }
         try helper.end(role: .map) { (answer) throws(TaskFault) in try take(answer, helper) }
     }

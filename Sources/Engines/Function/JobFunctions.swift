@@ -11,8 +11,9 @@ package final class JobFunctions: Sendable {
     package let spec: JobSpec
     package let settings: FunctionSettings
     private let functions: [FunctionReference: LoadedFunction]
-    /// Where working folders are made; `nil`: there are no commands.
-    private let workFolder: String?
+    private let terms: SandboxTerms
+    /// Where working folders are made; `nil`: there are no commands, or it was given up.
+    private let room: Mutex<WorkRoom?>
     private let filesFolder: String?
     /// Keeps the helpers that nobody is using, and others' too.
     private let idle: IdleHelpers
@@ -29,20 +30,23 @@ package final class JobFunctions: Sendable {
     ///   - spec: the job.
     ///   - functions: all of its user functions.
     ///   - settings: limits and arguments.
-    ///   - workFolder: under it each command gets a folder of its own.
+    ///   - terms: what their processes are told and must have.
+    ///   - room: in it each command gets a folder of its own.
     ///   - filesFolder: holds the job's files by their names; removed with the functions.
     ///   - idle: where helpers wait between attempts, which all jobs of a node share.
     package init(
         _ spec: JobSpec,
         functions: [LoadedFunction],
         settings: FunctionSettings,
-        workFolder: String? = nil,
+        terms: SandboxTerms = SandboxTerms(),
+        room: WorkRoom? = nil,
         filesFolder: String? = nil,
         idle: IdleHelpers = IdleHelpers()
     ) {
         self.spec = spec
         self.settings = settings
-        self.workFolder = workFolder
+        self.terms = terms
+        self.room = Mutex(room)
         self.filesFolder = filesFolder
         self.idle = idle
         self.functions = Dictionary(functions.map { ($0.reference, $0) }) { first, _ in first }
@@ -61,7 +65,8 @@ package final class JobFunctions: Sendable {
     package func close() {
         isClosed.withLock { $0 = true }
         idle.end(of: self)
-        if let filesFolder { WorkingFolder.remove(filesFolder) }
+        if let filesFolder { FolderContents.removeFolder(filesFolder) }
+        room.withLock { $0 = nil }
     }
 
     /// Loads every function in a process of its own, which tells whether it is fit for the job.
@@ -86,7 +91,8 @@ package final class JobFunctions: Sendable {
         limits: TaskLimits = TaskLimits()
     ) throws(TaskFault) -> Readiness {
         let settings = FunctionSettings(limits: FunctionLimits(limits), skipBad: 0, arguments: [:])
-        return try FunctionHelper(function, roles: [], settings: settings, folder: nil).readiness
+        return try FunctionHelper(function, roles: [], settings: settings, terms: SandboxTerms(), folder: nil)
+            .readiness
     }
 
     /// One of the job's functions.
@@ -106,9 +112,9 @@ package final class JobFunctions: Sendable {
         if let helper = idle.take(function, of: self) { return helper }
         let loaded = try self.function(function)
         var folder: WorkingFolder?
-        if loaded.engine == .command, let workFolder {
+        if loaded.engine == .command, let room = room.withLock({ $0 }) {
             folder = try WorkingFolder(
-                under: workFolder,
+                in: room,
                 files: spec.files.map(\.name),
                 from: filesFolder
             )
@@ -117,6 +123,7 @@ package final class JobFunctions: Sendable {
             loaded,
             roles: spec.roles(of: function),
             settings: settings,
+            terms: terms,
             folder: folder,
             onAnswer: onAnswer
         )

@@ -27,6 +27,9 @@ package actor TaskRunner: WorkerDelegate {
         /// The lease of what was fetched; what was made is under the execution's.
         let inputs: Ingest
         let kept = KeptRuns()
+        /// What its submitter asked for, and what of it the policy gives.
+        let wantedLimits: TaskLimits
+        var limits: TaskLimits
         var attemptCount = 0
         var functions = Functions.needed
         var functionWaiters: [CheckedContinuation<Void, Never>] = []
@@ -37,7 +40,9 @@ package actor TaskRunner: WorkerDelegate {
             case needed, loading, ready
         }
 
-        init(execution: JobExecution, inputs: Ingest) {
+        init(execution: JobExecution, inputs: Ingest, wantedLimits: TaskLimits) {
+            self.wantedLimits = wantedLimits
+            limits = execution.spec.limits
             if execution.spec.userFunctions.isEmpty { functions = .ready }
             self.execution = execution
             self.inputs = inputs
@@ -112,6 +117,8 @@ package actor TaskRunner: WorkerDelegate {
         let key = AttemptKey(master: master, attempt: task.head.attempt)
         do throws(CallFailure) {
             try admitCaller(master)
+            // What the system did not give once, it may give by now.
+            if task.head.engine != service.engineName { _ = await service.library.sandboxState() }
             try check(task, key)
             let (job, grant) = try hostedJob(task.head, of: master)
             let stop = StopFlag()
@@ -139,13 +146,24 @@ package actor TaskRunner: WorkerDelegate {
 
     package func status(ofJob job: CID) async -> JobStatusMessage? { await service.statusMessage(ofJob: job) }
 
-    /// Ends the jobs that the policy, having changed, does not allow any more.
+    /// Ends the jobs that the policy, having changed, does not allow any more, and bounds the others anew.
     package func policyChanged() {
         for (key, job) in jobs {
-            do throws(CallFailure) { _ = try admit(job.execution.spec, of: key.master) } catch {
+            do throws(CallFailure) {
+                bound(job, try admit(job.execution.spec, of: key.master))
+            } catch {
                 release(key)
             }
         }
+    }
+
+    /// Holds the next attempts of a job to the limits that its submitter has by now.
+    private func bound(_ job: HostedJob, _ grant: PolicyGrant) {
+        let limits = grant.limits.forPeers.bounding(job.wantedLimits)
+        guard limits != job.limits else { return }
+        job.limits = limits
+        // Functions that are loading meet it when they are there.
+        if job.functions == .ready, !job.execution.spec.userFunctions.isEmpty { job.functions = .needed }
     }
 
     // MARK: Admission
@@ -210,7 +228,8 @@ package actor TaskRunner: WorkerDelegate {
             throw CallFailure(.malformed, message: "the specification is out of bounds")
         }
         let grant = try admit(spec, of: master)
-        spec.limits = grant.limits.bounding(spec.limits)
+        let wantedLimits = spec.limits
+        spec.limits = grant.limits.forPeers.bounding(wantedLimits)
         do {
             let inputs = try store.makeIngest()
             let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in [master] })
@@ -225,7 +244,7 @@ package actor TaskRunner: WorkerDelegate {
                 sharesRuns: true,
                 memory: memory
             )
-            let job = HostedJob(execution: execution, inputs: inputs)
+            let job = HostedJob(execution: execution, inputs: inputs, wantedLimits: wantedLimits)
             jobs[key] = job
             return (job, grant)
         } catch {
@@ -239,13 +258,15 @@ package actor TaskRunner: WorkerDelegate {
         guard job.functions == .needed else { return }
         job.functions = .loading
         var loaded: JobFunctions?
+        var spec = job.execution.spec
+        spec.limits = job.limits
         defer {
-            job.functions = loaded == nil ? .needed : .ready
+            job.functions = loaded == nil || spec.limits != job.limits ? .needed : .ready
             for waiter in job.functionWaiters { waiter.resume() }
             job.functionWaiters = []
         }
         do {
-            loaded = try await service.library.load(job.execution.spec, from: master)
+            loaded = try await service.library.load(spec, from: master)
             job.execution.adopt(loaded)
             if job.execution.isCancelled { loaded?.close() }
         } catch let fault as TaskFault {

@@ -14,7 +14,10 @@ package final class FunctionLibrary: Sendable {
     private let exchange: Exchange?
     /// Where working folders of commands are made.
     private let workFolder: String?
+    /// The node's home, which commands do not see.
+    private let homeFolder: String
     private let gate: PolicyGate
+    private let rooms = WorkRooms()
     private let threads = WorkerThreads()
     /// Helper processes of all jobs that nobody uses just now.
     private let idleHelpers = IdleHelpers()
@@ -31,16 +34,19 @@ package final class FunctionLibrary: Sendable {
     ///   - store: the blocks here.
     ///   - exchange: fetches what is not here; `nil`: the node is alone.
     ///   - workFolder: a folder for commands, made when it is needed; `nil`: there are no commands.
+    ///   - homeFolder: the node's home, which commands do not see; empty: there is none.
     ///   - gate: says who may use which engine.
     package init(
         store: any BlockStore,
         exchange: Exchange? = nil,
         workFolder: String?,
+        homeFolder: String = "",
         gate: PolicyGate
     ) {
         self.store = store
         self.exchange = exchange
         self.workFolder = workFolder
+        self.homeFolder = homeFolder
         self.gate = gate
     }
 
@@ -55,13 +61,14 @@ package final class FunctionLibrary: Sendable {
         guard !spec.userFunctions.isEmpty else { return nil }
         let loader = loader(reading(from: peer))
         let gate = gate
+        let terms = terms(for: peer)
         let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
         // Known before a byte of the function is fetched.
         if isSandboxed { try gate.admitConfined(from: peer, await sandboxState()) }
         return try await threads.run {
             let functions = try loader.load(spec)
             for function in functions { try gate.admit(PolicyEngine(function.engine), from: peer) }
-            let ready = try loader.prepare(spec, functions)
+            let ready = try loader.prepare(spec, functions, terms)
             try ready.check()
             return ready
         }
@@ -85,17 +92,33 @@ package final class FunctionLibrary: Sendable {
         return description
     }
 
-    /// How well this machine confines functions, tried once.
+    /// How well this machine confines functions: as it was found last, tried again now and then while it is not whole.
     func sandboxState() async -> SandboxState {
-        guard gate.sandbox == .unknown else { return gate.sandbox }
-        // No thread to try it on: each function meets the sandbox anyway.
-        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return .unknown }
+        guard gate.isSandboxTrialDue() else { return gate.sandbox }
+        // No thread to try it on: each function's process is looked at anyway.
+        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return gate.sandbox }
         gate.sandbox = state
         return state
     }
 
     private func loader(_ store: any BlockStore) -> FunctionLoader {
-        FunctionLoader(store: store, workFolder: workFolder, idleHelpers: idleHelpers)
+        FunctionLoader(store: store, workFolder: workFolder, rooms: rooms, idleHelpers: idleHelpers)
+    }
+
+    /// On what terms functions of `peer`'s jobs run; `nil`: of this node's own user.
+    private func terms(for peer: PeerID?) -> SandboxTerms {
+        let gate = gate
+        return SandboxTerms(hiddenFolder: homeFolder, isForeign: peer != nil) { engine, missing in
+            let state = SandboxState.tried(missing: missing)
+            // A command needs more of the system, which says nothing of other functions.
+            if engine != .command { gate.sandbox = state }
+            do throws(PolicyRefusal) {
+                try gate.admitConfined(from: peer, state)
+                return nil
+            } catch {
+                return error.reason
+            }
+        }
     }
 
     private func reading(from peer: PeerID?) -> any BlockStore {
@@ -121,6 +144,7 @@ extension PolicyEngine {
 private struct FunctionLoader: Sendable {
     let store: any BlockStore
     let workFolder: String?
+    let rooms: WorkRooms
     let idleHelpers: IdleHelpers
 
     func load(_ spec: JobSpec) throws(TaskFault) -> [LoadedFunction] {
@@ -130,21 +154,28 @@ private struct FunctionLoader: Sendable {
     }
 
     /// Puts the job's files into a folder if there are commands to read them.
-    func prepare(_ spec: JobSpec, _ functions: [LoadedFunction]) throws(TaskFault) -> JobFunctions {
+    func prepare(
+        _ spec: JobSpec,
+        _ functions: [LoadedFunction],
+        _ terms: SandboxTerms
+    ) throws(TaskFault) -> JobFunctions {
         let hasCommand = functions.contains { $0.engine == .command }
         var filesFolder: String?
+        var room: WorkRoom?
         if hasCommand {
             guard let workFolder else {
                 throw .argument(name: "command", reason: "this node has no folder for commands")
             }
-            try makeFolder(workFolder)
-            filesFolder = try FileFolder(under: workFolder).fill(spec.files, from: store)
+            let made = try rooms.room(under: workFolder)
+            filesFolder = try FileFolder(under: made.path).fill(spec.files, from: store)
+            room = made
         }
         return JobFunctions(
             spec,
             functions: functions,
             settings: FunctionSettings(spec),
-            workFolder: hasCommand ? workFolder : nil,
+            terms: terms,
+            room: room,
             filesFolder: filesFolder,
             idle: idleHelpers
         )
@@ -229,11 +260,28 @@ private struct FunctionLoader: Sendable {
             )
         )
     }
+}
 
-    private func makeFolder(_ path: String) throws(TaskFault) {
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
-            throw .store("the folder \(path) cannot be made: \(String(cString: strerror(errno)))")
+/// The folder for the commands of this process, as long as a job uses it.
+private final class WorkRooms: Sendable {
+    private struct Current: Sendable {
+        weak var room: WorkRoom?
+    }
+
+    private let current = Mutex(Current())
+
+    func room(under parent: String) throws(TaskFault) -> WorkRoom {
+        let made = current.withLock { current -> Result<WorkRoom, TaskFault> in
+            if let room = current.room { return .success(room) }
+            do throws(TaskFault) {
+                let room = try WorkRoom(under: parent)
+                current.room = room
+                return .success(room)
+            } catch {
+                return .failure(error)
+            }
         }
+        return try made.get()
     }
 }
 
@@ -255,7 +303,7 @@ private struct FileFolder {
             var room = FunctionLibrary.maxFilesByteCount
             for file in files { try write(file, from: store, &room) }
         } catch {
-            WorkingFolder.remove(path)
+            FolderContents.removeFolder(path)
             throw error
         }
         return path

@@ -1,4 +1,6 @@
 import BlockStore
+import Engines
+import FunctionProtocol
 import Glibc
 package import MRProtocol
 package import Multiformats
@@ -9,7 +11,8 @@ package import Multiformats
 package final class FunctionTrial: Sendable {
     private let store = MemoryBlockStore()
     private let service: JobService
-    private let workFolder: String
+    /// Removed in the end, and by the next trial when this process is killed.
+    private let room: WorkRoom
 
     /// What a job in a trial came to.
     package struct Outcome: Sendable {
@@ -23,30 +26,32 @@ package final class FunctionTrial: Sendable {
 
     /// How log lines name this process.
     private static let workerName = "here"
+    /// What the names of trials' folders begin with.
+    private static let folderPrefix = "peerctl-local-"
 
     /// A trial; commands get folders under the system's folder for temporary files.
     ///
     /// - Throws: `NodeError` with code `file` when no such folder can be made.
     package init() throws(NodeError) {
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(parent)/peerctl-local-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw NodeError(.file, "cannot make a folder in \(parent): \(String(cString: strerror(errno)))")
+        do throws(TaskFault) {
+            room = try WorkRoom(under: parent, prefix: FunctionTrial.folderPrefix)
+        } catch {
+            throw NodeError(.file, "cannot make a folder in \(parent): \(error)")
         }
-        workFolder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         var configuration = JobConfiguration(
             databasePath: nil,
             slots: 1,
             workerName: FunctionTrial.workerName,
-            workFolderPath: workFolder
+            workFolderPath: room.path
         )
         // One machine, and nothing here that gets better with time.
         configuration.maxAttempts = 1
         service = JobService(store: store, configuration: configuration)
     }
 
-    /// Removes the folder of commands, which is empty when they have ended.
-    package func close() { rmdir(workFolder) }
+    /// Removes the folder of commands.
+    package func close() { FolderContents.removeFolder(room.path) }
 
     /// Takes a file, a function's or an input, into memory.
     package func add(_ bytes: [UInt8]) throws -> CID {

@@ -14,8 +14,10 @@ final class ActiveJob {
     var functions: JobFunctions?
     /// Outputs that were withdrawn, to be compared with what is made instead.
     var withdrawnRoots: [WorkItem: CID] = [:]
-    /// Items that gave two different outputs.
-    var differingItems: Set<WorkItem> = []
+    /// Items that gave two different outputs, by phase.
+    var differingItems: [JobPhase: Set<WorkItem>] = [:]
+    /// The note that this node works alone, until another one works with it.
+    var loneNote: String?
     /// The last failed attempt of each item.
     var lastFailures: [WorkItem: AttemptFailure] = [:]
     /// Number of skipped records that the log holds.

@@ -42,6 +42,8 @@ public struct JobConfiguration: Sendable {
     public var workFolderPath: String?
     /// Failed attempts of a task that end its job.
     public var maxAttempts = CoordinatorLimits.maxAttempts
+    /// The node's home, of which commands see nothing but their working folder; `nil`: there is none.
+    public var homeFolderPath: String?
     /// Resume the jobs that were unfinished when the last process ended (the daemon), or leave them (embedded).
     public var resumesJobs: Bool
 
@@ -58,6 +60,7 @@ public struct JobConfiguration: Sendable {
         rememberedByteLimit: UInt64 = JobConfiguration.defaultRememberedByteLimit,
         workerName: String = "self",
         workFolderPath: String? = nil,
+        homeFolderPath: String? = nil,
         resumesJobs: Bool = false
     ) {
         self.databasePath = databasePath
@@ -66,6 +69,7 @@ public struct JobConfiguration: Sendable {
         self.rememberedByteLimit = rememberedByteLimit
         self.workerName = workerName
         self.workFolderPath = workFolderPath
+        self.homeFolderPath = homeFolderPath
         self.resumesJobs = resumesJobs
     }
 }

@@ -53,8 +53,14 @@ final class JobExecution: Sendable {
 
     var functions: JobFunctions? { loadedFunctions.withLock { $0 } }
 
-    /// Takes the functions, which were loaded after the job was taken up.
-    func adopt(_ functions: JobFunctions?) { loadedFunctions.withLock { $0 = functions } }
+    /// Takes the functions, which were loaded after the job was taken up; those before them end.
+    func adopt(_ functions: JobFunctions?) {
+        let former = loadedFunctions.withLock { loaded in
+            defer { loaded = functions }
+            return loaded
+        }
+        former?.close()
+    }
 
     func makeEngine() throws(TaskFault) -> any JobEngine { try engines.make(spec, functions: functions) }
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }

@@ -192,7 +192,7 @@ extension JobService {
     }
 
     private func failure(_ fault: TaskFault, of attempt: Attempt?, in job: ActiveJob) -> AttemptFailure {
-        let fault = fault.naming(job.status.functionNames)
+        let fault = fault.naming(job.status.functionNames).pastSkipping(upTo: job.status.spec.skipBad)
         guard let attempt else {
             return AttemptFailure(
                 worker: configuration.workerName,
@@ -390,6 +390,7 @@ extension JobService {
         )
         if let note = noteOnDecliningNodes(of: job.status.spec, inputByteCount: planned.plan.byteCount) {
             job.status.notes.append(note)
+            job.loneNote = note
         }
         for note in job.status.notes { job.note(note, time: WallClock.milliseconds) }
         apply(coordinator.add(job.number, shape, now: now))

@@ -76,7 +76,8 @@ extension JobService {
         // A wrong file allows nothing.
         let allowsUnconfined = (try? policy.policy().allowsUnconfined) ?? false
         let isConfined = if case .tried(let missing) = state { missing.isEmpty } else { false }
-        if sandboxed, isConfined || allowsUnconfined { names.append(functionEngineName) }
+        guard isConfined || allowsUnconfined else { return names }
+        if sandboxed { names.append(functionEngineName) }
         if grant.engines.contains(.command) { names.append(commandEngineName) }
         return names
     }
@@ -96,21 +97,26 @@ extension JobService {
         if report.droppedLogByteCount > 0 {
             job.note("\(place): and \(report.droppedLogByteCount) bytes of log more", time: time)
         }
-        for failure in report.skipped where job.skippedShownCount < JobLimits.maxSkippedShown {
+        let limit = min(JobLimits.maxSkippedShown, job.status.spec.skipBad)
+        for failure in report.skipped where job.skippedShownCount < limit {
             job.skippedShownCount += 1
             let named = failure.naming(job.status.functionNames)
-            job.note("\(place): skipped a record: \(named.headline) (\(named.place))", time: time)
-            job.status.addNote("skipped a record: \(named.headline) (\(named.place))")
+            job.note("\(place): \(JobService.skippedPrefix)\(named.headline) (\(named.place))", time: time)
+            job.status.addNote("\(JobService.skippedPrefix)\(named.headline) (\(named.place))")
         }
     }
+
+    /// What notes of skipped records begin with.
+    private static let skippedPrefix = "skipped a record: "
 
     /// Why a job must end now that an output has been taken in; `nil`: it goes on.
     func excess(of job: ActiveJob) -> String? {
         let counters = job.status.counters
         if counters.badRecords > UInt64(clamping: job.status.spec.skipBad) {
+            let skipped = job.status.notes.filter { $0.hasPrefix(JobService.skippedPrefix) }
             return
                 "\(counters.badRecords) records were skipped, and at most \(job.status.spec.skipBad) may be: "
-                + job.status.notes.prefix(JobLimits.maxSkippedShown).joined(separator: "; ")
+                + skipped.joined(separator: "; ")
         }
         if counters.user.count > TaskCounters.maxUserCount {
             return "the functions have more than \(TaskCounters.maxUserCount) counters"
@@ -120,9 +126,10 @@ extension JobService {
 
     /// Notes that a task gave two different outputs.
     func noteDifference(_ item: WorkItem, in job: ActiveJob) {
-        guard job.differingItems.insert(item).inserted else { return }
+        let phase = job.phase(ofStage: item.stage)
+        guard job.differingItems[phase, default: []].insert(item).inserted else { return }
         let roles: [FunctionReference?]
-        switch job.phase(ofStage: item.stage) {
+        switch phase {
         case .map: roles = [job.status.spec.map, job.status.spec.combine]
         case .merge: roles = [job.status.spec.combine]
         default: roles = [job.status.spec.reduce]
@@ -135,11 +142,21 @@ extension JobService {
             }
         }
         let task = item.stage == 0 ? job.firstTask(of: item) : item.index
-        let message =
-            "\(job.phase(ofStage: item.stage).rawValue) \(task) gave two different outputs"
+        let what =
+            " gave two different outputs"
             + (names.isEmpty ? "" : ": \(names.joined(separator: " or ")) is not deterministic")
-        job.note(message, time: WallClock.milliseconds)
-        job.status.addNote(message)
+        job.note("\(phase.rawValue) \(task)\(what)", time: WallClock.milliseconds)
+        // One note a phase, with its count.
+        let count = job.differingItems[phase]?.count ?? 0
+        let note =
+            count > 1 ? "\(count) tasks of the \(phase.rawValue)\(what)" : "\(phase.rawValue) \(task)\(what)"
+        if let index = job.status.notes.firstIndex(where: {
+            $0.hasSuffix(what) && $0.contains(phase.rawValue)
+        }) {
+            job.status.notes[index] = note
+        } else {
+            job.status.addNote(note)
+        }
     }
 }
 

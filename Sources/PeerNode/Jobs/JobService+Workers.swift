@@ -108,7 +108,12 @@ extension JobService {
 
     func show(_ worker: WorkerID, in job: ActiveJob) {
         job.showWorker(worker, name: name(of: worker))
-        if worker != JobService.selfWorker { job.remoteWorkers.insert(worker) }
+        guard worker != JobService.selfWorker else { return }
+        job.remoteWorkers.insert(worker)
+        if let note = job.loneNote {
+            job.status.notes.removeAll { $0 == note }
+            job.loneNote = nil
+        }
     }
 }
 

@@ -102,6 +102,7 @@ public actor JobService {
             store: store,
             exchange: exchange,
             workFolder: configuration.workFolderPath,
+            homeFolder: configuration.homeFolderPath ?? "",
             gate: policy
         )
     }

@@ -49,6 +49,17 @@ extension TaskFault {
         return .userFunction(failure.naming(names))
     }
 
+    /// The fault of a map that was to skip up to `limit` records, and met more: says so.
+    func pastSkipping(upTo limit: Int) -> TaskFault {
+        guard limit > 0, case .userFunction(var failure) = self, failure.kind == .threw,
+            failure.role == "map",
+            !failure.input.isEmpty
+        else { return self }
+        failure.message +=
+            " (more than \(limit == 1 ? "1 record" : "\(limit) records"), the limit of --skip-bad)"
+        return .userFunction(failure)
+    }
+
     /// What is known beside the message, a line each.
     var details: [String] { if case .userFunction(let failure) = self { failure.details } else { [] } }
 

@@ -1,5 +1,6 @@
 internal import BlockStore
 internal import Engines
+internal import FunctionProtocol
 internal import Glibc
 internal import Multiformats
 internal import Synchronization
@@ -65,7 +66,9 @@ public final class LocalNode: NodeService {
         if options.isDaemon {
             _ = try gate.policy()
             // What a process that died left behind; this one has the home for itself.
-            WorkingFolder.remove(home.workFolder)
+            if !FolderContents.removeFolder(home.workFolder) {
+                options.network?.log(.warning, "work", ["left": home.workFolder])
+            }
         }
         self.gate = gate
         threads = WorkerThreads()
@@ -154,6 +157,7 @@ public final class LocalNode: NodeService {
             slots: options.slots,
             memoryByteCount: options.memory,
             workFolderPath: home.workFolder,
+            homeFolderPath: home.path,
             resumesJobs: options.isDaemon
         )
         return JobService(

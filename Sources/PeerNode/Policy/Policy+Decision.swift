@@ -52,7 +52,7 @@ extension Policy {
 
     /// Checks that code of another node would be confined here.
     ///
-    /// Commands are not asked for: they are not sandboxed, and who may run them was named for it.
+    /// What is not known yet is let through: the process of each function says what it lacks, and is asked about again.
     package func admitConfined(from peer: PeerID?, _ sandbox: SandboxState) throws(PolicyRefusal) {
         guard peer != nil else { return }
         switch sandbox {

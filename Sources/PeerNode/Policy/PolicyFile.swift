@@ -22,22 +22,28 @@ struct PolicyFile: Sendable {
         return try Policy(parsing: bytes, file: path)
     }
 
-    /// Changes the policy; one process at a time, and never half.
+    /// Changes the policy; one at a time, in whatever process, and never half.
     ///
-    /// - Returns: the new policy.
-    func update(_ change: (inout Policy) throws(NodeError) -> Void) throws(NodeError) -> Policy {
+    /// - Parameters:
+    ///   - change: changes what the file says.
+    ///   - publish: gets the new policy while no other change can be made.
+    func update(
+        _ change: (inout Policy) throws(NodeError) -> Void,
+        publish: (Policy) -> Void
+    ) throws(NodeError) {
         try locked { () throws(NodeError) in
             var policy = try read() ?? Policy()
             try change(&policy)
             try replace(with: Array((policy.json.pretty + "\n").utf8))
-            return policy
+            publish(policy)
         }
     }
 
-    /// Removes the file: the defaults hold again.
-    func remove() throws(NodeError) {
+    /// Removes the file: the defaults hold again, which `publish` makes known while no other change can be made.
+    func remove(publish: () -> Void) throws(NodeError) {
         try locked { () throws(NodeError) in
             guard unlink(path) == 0 || errno == ENOENT else { throw failure("remove") }
+            publish()
         }
     }
 

@@ -8,6 +8,8 @@ package final class PolicyGate: Sendable {
         /// `nil`: the file has not been read yet.
         var policy: Policy?
         var sandbox = SandboxState.unknown
+        /// When the sandbox may be tried again; `nil`: it was not tried.
+        var nextTrial: ContinuousClock.Instant?
         /// Jobs refused since the start.
         var refusalCount: UInt64 = 0
     }
@@ -39,9 +41,13 @@ package final class PolicyGate: Sendable {
     /// - Throws: `NodeError` with code `file` when the file is wrong: nothing is allowed then.
     package func policy() throws(NodeError) -> Policy {
         if let policy = state.withLock({ $0.policy }) { return policy }
-        let policy = try file?.read() ?? Policy()
-        state.withLock { $0.policy = policy }
-        return policy
+        let read = try file?.read() ?? Policy()
+        return state.withLock { state in
+            // A change may have come in between.
+            let policy = state.policy ?? read
+            state.policy = policy
+            return policy
+        }
     }
 
     /// What there is to show of the policy.
@@ -55,7 +61,24 @@ package final class PolicyGate: Sendable {
         )
     }
 
-    /// Parts of the sandbox that this machine lacks, as found at the start.
+    /// Shortest time between two trials of a sandbox that was not whole.
+    static let sandboxTrialInterval = Duration.seconds(30)
+
+    /// Whether the sandbox is to be tried: it never was, or it was not whole and some time has passed.
+    ///
+    /// Who gets `true` tries it.
+    func isSandboxTrialDue(now: ContinuousClock.Instant = .now) -> Bool {
+        state.withLock { state in
+            if state.sandbox == .unknown { return true }
+            guard state.sandbox != .tried(missing: []), state.nextTrial.map({ $0 <= now }) ?? true else {
+                return false
+            }
+            state.nextTrial = now + PolicyGate.sandboxTrialInterval
+            return true
+        }
+    }
+
+    /// Parts of the sandbox that this machine lacks, as found last.
     package var sandbox: SandboxState {
         get { state.withLock { $0.sandbox } }
         set { state.withLock { $0.sandbox = newValue } }
@@ -144,19 +167,17 @@ package final class PolicyGate: Sendable {
 
     /// Goes back to the defaults.
     func reset() throws(NodeError) {
-        try file?.remove()
-        state.withLock { $0.policy = Policy() }
+        guard let file else { return publish(Policy()) }
+        try file.remove { publish(Policy()) }
     }
 
+    /// Changes file and policy in force in one go, so that of two changes at once the later is in both.
     private func change(_ body: (inout Policy) throws(NodeError) -> Void) throws(NodeError) {
-        let policy: Policy
-        if let file {
-            policy = try file.update(body)
-        } else {
-            var changed = try self.policy()
-            try body(&changed)
-            policy = changed
-        }
-        state.withLock { $0.policy = policy }
+        if let file { return try file.update(body) { publish($0) } }
+        var changed = try self.policy()
+        try body(&changed)
+        publish(changed)
     }
+
+    private func publish(_ policy: Policy) { state.withLock { $0.policy = policy } }
 }

@@ -1,6 +1,8 @@
+import FunctionProtocol
 package import MRProtocol
 
-/// Upper bounds that a policy sets on each attempt of a function.
+/// Upper bounds that a policy sets on each attempt of a function; what it leaves out is unbounded for the node's own user,
+/// and the node's standard for others (`forPeers`).
 public struct PolicyLimits: Hashable, Sendable {
     /// What is bounded.
     public enum Name: String, Hashable, Sendable, CaseIterable {
@@ -44,6 +46,13 @@ public struct PolicyLimits: Hashable, Sendable {
     /// Sets bounds.
     public init(_ bounds: [Name: UInt64] = [:]) { self.bounds = bounds }
 
+    /// Bounds for another node's jobs: where none is set, what a job gets here that asks for nothing.
+    package var forPeers: PolicyLimits {
+        let standard = FunctionLimits()
+        let bounds = Name.allCases.map { ($0, self.bounds[$0] ?? standard[keyPath: $0.standard]) }
+        return PolicyLimits(Dictionary(uniqueKeysWithValues: bounds))
+    }
+
     /// What a job asks for, with nothing above its bound; what it leaves open, or asks without end (0), is the bound.
     package func bounding(_ limits: TaskLimits) -> TaskLimits {
         var bounded = limits
@@ -58,6 +67,19 @@ public struct PolicyLimits: Hashable, Sendable {
 extension PolicyLimits.Name {
     /// The limit that it bounds.
     package var field: WritableKeyPath<TaskLimits, UInt64?> {
+        switch self {
+        case .cpu: \.cpuMilliseconds
+        case .stall: \.stallMilliseconds
+        case .memory: \.memoryByteCount
+        case .output: \.outputByteCount
+        case .pairs: \.outputPairCount
+        case .log: \.logByteCount
+        case .processes: \.processCount
+        }
+    }
+
+    /// Where the node's own limit stands.
+    fileprivate var standard: KeyPath<FunctionLimits, UInt64> {
         switch self {
         case .cpu: \.cpuMilliseconds
         case .stall: \.stallMilliseconds

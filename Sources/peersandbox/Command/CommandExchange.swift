@@ -10,6 +10,8 @@ struct CommandExchange {
 
     private let process: CommandProcess
     private let limits: FunctionLimits
+    /// What the command writes there is memory.
+    private let folders: CommandFolders
     private let channel: Channel
     private var lines = InputLines()
     private var pairs = PairLines()
@@ -20,9 +22,10 @@ struct CommandExchange {
     private var lastLook = timespec.nowMilliseconds
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readByteCount, alignment: 16)
 
-    init(_ process: CommandProcess, _ limits: FunctionLimits, _ channel: Channel) {
+    init(_ process: CommandProcess, _ limits: FunctionLimits, _ folders: CommandFolders, _ channel: Channel) {
         self.process = process
         self.limits = limits
+        self.folders = folders
         self.channel = channel
         cpuAtStart = ProcessTree.own.usage().cpuMilliseconds
     }
@@ -144,7 +147,8 @@ extension CommandExchange {
         // A bomb of processes soon passes the others too.
         try check("processes", max(usage.processCount, usage.threadCount), limits.processCount, .processes)
         try check("processor time", cpu, limits.cpuMilliseconds, .milliseconds)
-        try check("memory", usage.residentByteCount, limits.memoryByteCount, .bytes)
+        let memory = usage.residentByteCount + folders.usedByteCount
+        try check("memory", memory, limits.memoryByteCount, .bytes)
     }
 
     private func check(

@@ -10,18 +10,22 @@ final class CommandRunner: Runner {
     private let command: String
     private let limits: FunctionLimits
     private let environment: [String: String]
+    private let folders: CommandFolders
     let readiness: Readiness
 
-    static func confine() -> [String] {
-        let missing = CommandConfinement.enter()
-        NodeWatch.start()
-        return missing
-    }
+    /// Nothing yet: what is to be taken depends on the working folder, and a command line is not code before it is run.
+    static func confine() -> [String] { [] }
 
     init(_ preparation: Preparation) throws(FunctionFault) {
         guard !preparation.program.isEmpty, !preparation.program.contains(0) else {
             throw FunctionFault(.invalid, "a command must not be empty and must not hold a NUL byte")
         }
+        var confinement = CommandConfinement(
+            around: preparation.folder,
+            hiding: preparation.hiddenFolder,
+            isForeign: preparation.isForeign
+        )
+        NodeWatch.start()
         guard chdir(preparation.folder) == 0 else {
             let reason = String(cString: strerror(errno))
             throw FunctionFault(.sandbox, "the command's working folder \(preparation.folder): \(reason)")
@@ -29,9 +33,10 @@ final class CommandRunner: Runner {
         command = String(decoding: preparation.program, as: UTF8.self)
         limits = preparation.limits
         environment = CommandRunner.environment(preparation)
-        readiness = Readiness(roles: preparation.roles, usesPosition: true)
+        folders = confinement.folders
         CommandRunner.limitResources(limits)
-        _ = Landlock.restrict(writing: CommandRunner.writableFolders + [preparation.folder])
+        confinement.lock(writing: preparation.folder)
+        readiness = Readiness(roles: preparation.roles, usesPosition: true, missing: confinement.missing)
     }
 
     func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault) {
@@ -40,9 +45,12 @@ final class CommandRunner: Runner {
             variables[CommandRunner.variableName(variable.name)] = variable.value
         }
         let process = try CommandProcess(command, variables)
-        // However the attempt ends, nothing that the command started goes on.
-        defer { ProcessTree.own.killAll() }
-        var exchange = CommandExchange(process, limits, channel)
+        // However the attempt ends, nothing that the command started goes on, and no file of it is left.
+        defer {
+            ProcessTree.own.killAll()
+            folders.empty()
+        }
+        var exchange = CommandExchange(process, limits, folders, channel)
         try exchange.run()
     }
 }
@@ -50,8 +58,6 @@ final class CommandRunner: Runner {
 // MARK: - What a command finds
 
 extension CommandRunner {
-    /// Folders beside its own in which a command may write.
-    private static let writableFolders = ["/dev", "/tmp", "/var/tmp"]
     /// Descriptors of one process.
     private static let maxDescriptorCount: UInt = 1024
 

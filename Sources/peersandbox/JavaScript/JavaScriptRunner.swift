@@ -22,6 +22,7 @@ final class JavaScriptRunner: Runner {
 
     init(_ preparation: Preparation) throws(FunctionFault) {
         let byteCount = preparation.program.count
+        guard byteCount > 0 else { throw FunctionFault(.invalid, "the file is empty") }
         guard byteCount <= JavaScriptRunner.maxProgramByteCount else {
             throw FunctionFault(
                 .invalid,

@@ -173,7 +173,7 @@ enum Prelude {
             setTotal(totals, key, (total === undefined ? 0 : total) + n);
         }
         function counterName(name) {
-            const text = isObject(name) || typeof name === "symbol" ? "" : "" + name;
+            const text = isObject(name) || typeof name === "symbol" || name === undefined ? "" : "" + name;
             if (text === "" || text.length > maxCounterNameCount || split(text, "\0").length !== 1) {
                 throw new Failure("a counter is named by texts of 1 to " + maxCounterNameCount + " characters");
             }

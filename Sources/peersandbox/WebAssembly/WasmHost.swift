@@ -15,7 +15,8 @@ enum WasmHost {
         const module = new WebAssembly.Module(bytes);
         const defaultCount = \#(outboxByteCount), maxTextByteCount = \#(maxTextByteCount);
         let exports, view, inbox = new Uint8Array(defaultCount), outbox = new Uint8Array(2 * defaultCount), used = 0;
-        let holds = false, isSent = false, inputName = new Uint8Array(0), inputOffset = 0;
+        // `isChecking`: pairs are looked at where they are emitted, which tells the function, and not only when they are sent.
+        let isChecking = false, holds = false, isSent = false, inputName = new Uint8Array(0), inputOffset = 0;
         class Refusal extends Error {}
 
         // Where `count` bytes at `pointer` lie in the memory, which may have grown.
@@ -27,6 +28,15 @@ enum WasmHost {
                     + view.length + " bytes");
             }
             return view.subarray(start, end);
+        }
+        function holdsPairs(bytes) {
+            const heads = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+            let at = 0;
+            while (at + 8 <= bytes.length) {
+                const value = heads.getUint32(at + 4, true);
+                at += 8 + heads.getUint32(at, true) + (value === 0xffffffff ? 0 : value);
+            }
+            return at === bytes.length;
         }
         function text(pointer, count, what) {
             return region(pointer, Math.min(count >>> 0, maxTextByteCount), what).slice();
@@ -45,6 +55,7 @@ enum WasmHost {
         const mr = {
             emit(pointer, count) {
                 const source = region(pointer, count, "emit");
+                if (isChecking && !holdsPairs(source)) throw new Refusal("emit was given bytes that are no packed pairs");
                 if (used + source.length > outbox.length) {
                     if (!holds) flush();
                     if (used + source.length > outbox.length) {
@@ -64,7 +75,7 @@ enum WasmHost {
             },
             fail(pointer, count) {
                 native.told(text(pointer, count, "fail"));
-                throw new Refusal("");
+                throw new Refusal("the function called fail without a message");
             },
             random() { return BigInt.asIntN(64, (BigInt(random32()) << 32n) | BigInt(random32())); },
             input_name(pointer, capacity) {
@@ -111,8 +122,11 @@ enum WasmHost {
                 }
                 return inbox;
             },
+            // What is emitted is checked at once, from now to the next `begin`.
+            check() { isChecking = true; },
             begin(seed) {
                 used = 0;
+                isChecking = false;
                 a = b = c = 0;
                 round = 1;
                 for (let i = 0; i < 24; i++) {
@@ -131,10 +145,13 @@ enum WasmHost {
             },
             place(name, offset) { inputName = name; inputOffset = offset; },
             map(count, format, isHeld, isAlone) {
-                return guarded(isHeld, () => {
+                const isWhole = guarded(isHeld, () => {
                     give(count, "mr_map", (pointer, count) => exports.mr_map(pointer, count, format));
                     if (isAlone && exports.mr_end !== undefined) exports.mr_end(1);
                 });
+                // So that what is wrong with it is found with the records that it comes from.
+                if (isWhole) flush();
+                return isWhole;
             },
             combine(count) { return guarded(false, () => give(count, "mr_combine", exports.mr_combine)); },
             reduce(count) { return guarded(false, () => give(count, "mr_reduce", exports.mr_reduce)); },

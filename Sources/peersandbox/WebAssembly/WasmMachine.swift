@@ -13,6 +13,7 @@ final class WasmMachine {
     private(set) var fault: FunctionFault?
     /// Why the last call trapped.
     private(set) var trap = FunctionFault(.threw, "")
+    /// The function's own words, of a call that is about to trap.
     private var ownMessage: String?
     private var counters: [CounterName: Int64] = [:]
 
@@ -57,6 +58,16 @@ final class WasmMachine {
         counters = [:]
         _ = try call("begin", context.seed(seed))
     }
+
+    /// Drops what is emitted from now on, and refuses at once what is no pairs.
+    func beginSearch() throws(FunctionFault) {
+        channel = nil
+        fault = nil
+        try check()
+    }
+
+    /// Refuses at once what is emitted and no pairs, until the next `begin`.
+    func check() throws(FunctionFault) { _ = try call("check") }
 
     func place(input: String, offset: UInt64) throws(FunctionFault) {
         _ = try call("place", context.bytes(Array(input.utf8)), context.number(offset))
@@ -144,7 +155,7 @@ extension WasmMachine {
             (
                 "told",
                 { [unowned self] in
-                    ownMessage = text($1.first); return $0.undefined
+                    tell(bytes($1.first)); return $0.undefined
                 }
             ),
             (
@@ -162,6 +173,11 @@ extension WasmMachine {
         Array(context.elements(of: array ?? nil, as: UInt8.self))
     }
     private func text(_ array: JSValueRef??) -> String { String(decoding: bytes(array), as: UTF8.self) }
+
+    /// `told(text)`: the function says why it fails; nothing that could be shown counts as nothing.
+    private func tell(_ text: [UInt8]) {
+        ownMessage = text.allSatisfy { $0 <= 0x20 } ? nil : String(decoding: text, as: UTF8.self)
+    }
 
     /// `output(bytes, count)`: pairs are emitted.
     private func emit(_ arguments: [JSValueRef?]) {
@@ -216,7 +232,9 @@ extension WasmMachine {
                 let open = frame.lastIndex(of: "[")
             else { continue }
             let index = frame[frame.index(after: open)...].dropLast()
-            let line = "at " + (frame.startIndex == at ? "function \(index)" : String(frame[..<at]))
+            let name = frame[..<at]
+            // The engine calls a function without a name by its index.
+            let line = "at " + (name.isEmpty || name == index ? "function \(index)" : String(name))
             if line != lines.last { lines.append(line) }
         }
         return lines.joined(separator: "\n")

@@ -54,12 +54,20 @@ extension WebAssemblyRunner {
     private func map(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
         try machine.place(input: batch.input, offset: batch.offset)
         if skipLimit > 0 { return try mapOneByOne(batch, &skipsLeft) }
-        guard try !call(batch, 0..<batch.bytes.count, isAlone: false) else { return }
-        throw try fault(in: batch)
+        let trap: FunctionFault
+        do throws(FunctionFault) {
+            if try call(batch, 0..<batch.bytes.count, isAlone: false) { return }
+            trap = machine.trap
+        } catch {
+            // What was emitted was no pairs.
+            trap = error
+        }
+        throw try fault(in: batch, trap)
     }
 
     /// Each record ends what was held of it, so that an instance that traps takes nothing of others with it.
     private func mapOneByOne(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
+        try machine.check()
         for index in batch.records.indices {
             try machine.place(input: batch.input, offset: batch.records[index].offset)
             guard try !call(batch, batch.records[index].range, isAlone: true) else { continue }
@@ -73,9 +81,8 @@ extension WebAssemblyRunner {
 
     /// The trap of a whole batch, told of the record that trapped: it is found by mapping them again one by one, and all
     /// that they emit is dropped.
-    private func fault(in batch: WasmBatch) throws(FunctionFault) -> FunctionFault {
-        let trap = machine.trap
-        machine.channel = nil
+    private func fault(in batch: WasmBatch, _ trap: FunctionFault) throws(FunctionFault) -> FunctionFault {
+        try machine.beginSearch()
         guard try machine.start() else { return trap }
         for index in batch.records.indices {
             try machine.place(input: batch.input, offset: batch.records[index].offset)

@@ -54,7 +54,7 @@ struct FunctionJob {
                 skipBad: job.spec.skipBad,
                 arguments: job.spec.arguments
             ),
-            workFolder: folder.path
+            room: try WorkRoom(under: folder.path)
         )
         defer { functions.close() }
         let engine = try FunctionEngine(job.spec, functions: functions)
@@ -99,7 +99,7 @@ final class TemporaryFolder {
         path = String(cString: try #require(mkdtemp(&template)))
     }
 
-    deinit { WorkingFolder.remove(path) }
+    deinit { FolderContents.removeFolder(path) }
 }
 
 /// What this machine can run.

@@ -49,6 +49,52 @@ import Testing
         #expect(try gate.policy().others == PolicyGrant([.builtin]))
     }
 
+    @Test("a change is in force before another one can be made")
+    func changesInOrder() throws {
+        let file = PolicyFile(home)
+        let folder = open(home.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(folder) }
+        var published: [Policy] = []
+        func othersCanChange() -> Bool { flock(folder, LOCK_EX | LOCK_NB) == 0 }
+        try file.update({ policy in policy.others = PolicyGrant([.builtin]) }) { policy in
+            published.append(policy)
+            #expect(!othersCanChange())
+        }
+        try file.remove {
+            published.append(Policy())
+            #expect(!othersCanChange())
+        }
+        #expect(published == [Policy(others: PolicyGrant([.builtin])), Policy()])
+        #expect(othersCanChange())
+    }
+
+    @Test("changes at once leave the same in force as in the file")
+    func changesAtOnce() async throws {
+        let gate = gate()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for slots in 1...16 {
+                group.addTask { [peer] in
+                    try gate.set(PolicyGrant([.builtin], slots: slots), for: .peer(peer))
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try gate.policy() == self.gate().policy())
+    }
+
+    @Test("a sandbox that is not whole is tried again, but not all the time")
+    func trials() {
+        let gate = gate()
+        let start = ContinuousClock.now
+        #expect(gate.isSandboxTrialDue(now: start))
+        gate.sandbox = .tried(missing: ["seccomp"])
+        #expect(gate.isSandboxTrialDue(now: start))
+        #expect(!gate.isSandboxTrialDue(now: start))
+        #expect(gate.isSandboxTrialDue(now: start + PolicyGate.sandboxTrialInterval))
+        gate.sandbox = .tried(missing: [])
+        #expect(!gate.isSandboxTrialDue(now: start + 10 * PolicyGate.sandboxTrialInterval))
+    }
+
     @Test("a wrong file allows nothing, is not written over, and can be reset")
     func wrongFile() throws {
         try write("{\"network\": {\"engines\": [\"everything\"]}}")

@@ -118,6 +118,24 @@ import Testing
         #expect(bounds.bounding(asked).memoryByteCount == 100)
     }
 
+    @Test("for other nodes the standard limits are bounds, unless others are set, and no end is the bound")
+    func limitsOfPeers() {
+        let bounds = PolicyLimits([.memory: 4 << 30]).forPeers
+        var asked = TaskLimits()
+        asked.memoryByteCount = 8 << 30
+        asked.cpuMilliseconds = 1 << 40
+        asked.outputByteCount = 0
+        asked.processCount = 3
+        let bounded = bounds.bounding(asked)
+        #expect(bounded.memoryByteCount == 4 << 30)
+        #expect(bounded.cpuMilliseconds == 600_000)
+        #expect(bounded.outputByteCount == 4 << 30)
+        #expect(bounded.processCount == 3)
+        #expect(bounded.stallMilliseconds == 60_000)
+        #expect(PolicyLimits().forPeers.bounding(asked).memoryByteCount == 512 << 20)
+        #expect(PolicyLimits().bounding(asked) == asked)
+    }
+
     // MARK: The file
 
     private func parse(_ text: String) throws(NodeError) -> Policy {

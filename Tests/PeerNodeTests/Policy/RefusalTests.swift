@@ -8,23 +8,28 @@ import Testing
 
 @Suite("Refused jobs", .timeLimit(.minutes(1)))
 struct RefusalTests {
-    /// A node that works for others as its policy says, and a caller.
+    /// A node that works for others as its policy says, and a caller whom it names if `caller` says what for.
     private func withWorker(
         _ policy: Policy,
         inPrivateNetwork isPrivate: Bool = false,
+        caller: PolicyGrant? = nil,
         _ body: @Sendable @escaping (MapReducePeer, PolicyGate, TaskRunner, CID) async throws -> Void
     ) async throws {
-        let gate = PolicyGate(policy, inPrivateNetwork: isPrivate)
         let (workerKey, callerKey) = (Ed25519.KeyPair(), Ed25519.KeyPair())
+        var policy = policy
+        policy.peers[PeerID(callerKey)] = caller
+        let gate = PolicyGate(policy, inPrivateNetwork: isPrivate)
         let network = MemoryNetwork()
         let there = await network.makeHost(PeerID(workerKey))
         let here = await network.makeHost(PeerID(callerKey))
         let harness = try JobHarness()
         let text = try harness.add(Array("a b a\n".utf8))
         let exchange = Exchange(host: there, store: harness.store)
+        var configuration = harness.configuration()
+        configuration.workFolderPath = harness.home + "/work"
         let service = JobService(
             store: harness.store,
-            configuration: harness.configuration(),
+            configuration: configuration,
             engines: StandardEngines(),
             exchange: exchange,
             policy: gate
@@ -127,6 +132,28 @@ struct RefusalTests {
             #expect(try await !peer.endJob(spec(text).cid))
             try gate.set(PolicyGrant([.builtin]), for: .others)
             _ = try await peer.run(task(spec(text), attempt: 3, engine: answer.engines[0]))
+        }
+    }
+
+    @Test(
+        "a lower limit holds for the next attempt of a job that runs",
+        .enabled(if: RunnableFunctions.commands)
+    )
+    func lowerLimit() async throws {
+        try await withWorker(Policy(allowsUnconfined: true), caller: .everything) {
+            peer,
+            gate,
+            runner,
+            text in
+            let engine = try #require(try await hello(peer).engines.first { $0.hasPrefix("commands") })
+            let caller = try #require(try gate.policy().peers.keys.first)
+            let job = spec(text, map: .command("yes word | head -n 1000"))
+            #expect(await failure(peer, task(job, attempt: 1, engine: engine)) == nil)
+            let limits = PolicyLimits([.output: 100])
+            try gate.set(PolicyGrant([.builtin, .command], limits: limits), for: .peer(caller))
+            await runner.policyChanged()
+            let refused = await failure(peer, task(job, attempt: 2, engine: engine))
+            #expect(refused?.message.contains("its limit on output, 100 bytes") == true, "\(refused as Any)")
         }
     }
 
