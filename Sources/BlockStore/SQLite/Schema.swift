@@ -64,8 +64,9 @@ enum Schema {
                 guard try connection.integer("PRAGMA user_version") ?? 0 == 0 else { return }
                 try connection.execute(tables)
             }
-            found = try connection.integer("PRAGMA user_version") ?? 0
         }
+        // Another process may have made the tables between the two questions above, too.
+        if found == 0 { found = try connection.integer("PRAGMA user_version") ?? 0 }
         guard try connection.integer("PRAGMA application_id") == applicationID else {
             throw BlockStoreError(
                 .notAStore,
