@@ -51,6 +51,22 @@ class Jobs(HomeCase):
                     self.assertEqual(self.ctl("result", result, home=elsewhere).out, expected)
         self.assertEqual(self.add(self.path("f")), cid)
 
+    def test_pairs_whose_keys_hold_tabs_are_merged_by_key(self):
+        """The order of the merged result does not depend on the number of parts, nor on who knows the job."""
+        lines = [f"{a}\t{b}\t{c}".encode() for a in ("k", "k1", "a b") for b in "xyz" for c in range(40)]
+        lines += [f"k\t{n}".encode() for n in range(40)] + [f"p{n}".encode() for n in range(40)]
+        self.write("f", b"".join(line + b"\n" for line in reversed(lines)))
+        for kind, reduce in ((["--map", "sort"], "identity"), (["--map", "count"], "identity"), (["--map", "count"], "max")):
+            pairs = self.ctl("-q", "run", *kind, "--output-format", "kv", "--reduces", "3", "f").word
+            for output in ("text", "kv"):
+                merged = []
+                for parts in ("1", "3"):
+                    again = self.ctl("-q", "run", "--map", "identity", "--format", "kv", "--reduce", reduce,
+                                     "--output-format", output, "--reduces", parts, pairs).word
+                    merged.append(self.ctl("result", again).out)
+                self.assertEqual(merged[0], merged[1], (kind, reduce, output))
+                self.assertEqual(merged[0].count(b"\n"), len(lines))
+
     def test_the_result_depends_on_nothing_but_the_job(self):
         self.write("f", trapped(21, 6))
         results = {
