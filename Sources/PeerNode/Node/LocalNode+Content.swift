@@ -18,7 +18,8 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
-        let add = try adds.use(session, now: LocalNode.now())
+        let add = try adds.beginUse(session, now: LocalNode.now())
+        defer { adds.endUse(session, now: LocalNode.now()) }
         return try await onStore { _ in
             let builder = FileBuilder(ingest: add.ingest, settings: add.settings)
             while try builder.fill({ try source.read(into: $0) }) {}
@@ -34,7 +35,8 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
-        let add = try adds.use(session, now: LocalNode.now())
+        let add = try adds.beginUse(session, now: LocalNode.now())
+        defer { adds.endUse(session, now: LocalNode.now()) }
         return try await onStore { _ in
             let nodes = entries.map { (name: Array($0.name.utf8), node: ImportedNode($0.node)) }
             return AddedNode(try DirectoryBuilder.directory(nodes, into: add.ingest, settings: add.settings))
@@ -43,7 +45,8 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
-        let add = try adds.use(session, now: LocalNode.now())
+        let add = try adds.beginUse(session, now: LocalNode.now())
+        defer { adds.endUse(session, now: LocalNode.now()) }
         return try await onStore { _ in
             AddedNode(
                 try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings)
@@ -66,9 +69,12 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
-        let add = try adds.end(session)
-        try await onStore { _ in try add.ingest.abandon() }
+        guard let ingest = try adds.abandon(session) else { return }
+        try await onStore { _ in try ingest.abandon() }
     }
+
+    /// As `NodeService` says.
+    public func holdAdd(_ session: AddSession) async throws { try adds.hold(session) }
 }
 
 extension AddedNode {

@@ -25,7 +25,11 @@ public protocol NodeService: Sendable {
     /// Pins the roots, makes everything durable, and ends the session.
     func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws
     /// Ends the session; what it stored and nobody else wants can be collected.
+    ///
+    /// Calls that are under way end first.
     func abandonAdd(_ session: AddSession) async throws
+    /// Takes the idle limit from an add: whoever calls this gives the add up when its user is gone.
+    func holdAdd(_ session: AddSession) async throws
 
     // MARK: Reading
 
