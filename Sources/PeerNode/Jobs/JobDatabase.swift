@@ -1,3 +1,4 @@
+import BlockStore
 package import Database
 package import MRProtocol
 import Multiformats
@@ -44,9 +45,31 @@ package final class JobDatabase {
         DatabaseError(
             code: DatabaseError.ResultCode.notADatabase,
             message:
-                "\(path) has schema \(version), written by a newer peernode; this one knows \(schemaVersion)",
+                "\(path) has version \(version); this program reads version \(schemaVersion): use the newer program",
             sql: nil
         )
+    }
+
+    /// Opens the file, and finds out whether it can be used.
+    package func check() throws(DatabaseError) {
+        _ = try open().rows("SELECT status, uses_memory, log FROM jobs LIMIT 1") { _ in }
+        _ = try open().rows("SELECT key FROM remembered LIMIT 1") { _ in }
+    }
+
+    /// What a failure means to the user, and what to do about it; one line.
+    package func explanation(of error: DatabaseError) -> String {
+        // What `open` found by itself says all.
+        if error.sql == nil, error.message.hasPrefix(path) { return error.message }
+        if error.isOfFullDisk(path) { return BlockStoreError.fullDisk(path, cause: error).message }
+        switch error.code.primary {
+        case .corrupt, .notADatabase:
+            return
+                "\(path) is damaged (\(error.message)); move it away: only the list of jobs and what outputs "
+                + "are remembered are lost"
+        case .busy: return "\(path) is held by another process; try again"
+        case .cannotOpen, .readOnly: return "cannot open \(path) for writing; check its permissions"
+        default: return "\(path): \(error.message)"
+        }
     }
 
     // `used` is a count of remembering turns, not a time: the smallest is the one used longest ago.

@@ -253,7 +253,8 @@ extension JobStorage {
             for key in forgotten { _ = try store.unpin(JobStorage.pinName(key)) }
             return nil
         } catch {
-            return "outputs are not remembered: \(error)"
+            let reason = (error as? DatabaseError).map { database.explanation(of: $0) } ?? "\(error)"
+            return "outputs are not remembered: \(reason)"
         }
     }
 
@@ -391,7 +392,7 @@ extension JobStorage {
                 }
             )
         } catch {
-            throw JobServiceError(.database, "cannot write jobs.db: \(error)")
+            throw JobServiceError(.database, database.explanation(of: error))
         }
     }
 
@@ -410,12 +411,17 @@ extension JobStorage {
         try read { (database) throws(DatabaseError) in try database.unfinishedJobs() } ?? []
     }
 
+    /// Finds out whether jobs can be written down.
+    func checkDatabase() throws(JobServiceError) {
+        _ = try read { (database) throws(DatabaseError) in try database.check() }
+    }
+
     private func read<T>(_ body: (JobDatabase) throws(DatabaseError) -> T) throws(JobServiceError) -> T? {
         guard let database else { return nil }
         do throws(DatabaseError) {
             return try body(database)
         } catch {
-            throw JobServiceError(.database, "cannot read jobs.db: \(error)")
+            throw JobServiceError(.database, database.explanation(of: error))
         }
     }
 }
