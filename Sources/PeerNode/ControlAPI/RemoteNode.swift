@@ -449,10 +449,13 @@ extension RemoteNode {
     }
 
     /// As `NodeService` says.
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
-        -> CollectionReport
-    {
-        try await report("gc") { try removed(try JSONFields($0, of: "event").cid("removed")) }
+    public func collectGarbage(
+        forgetsOutputs: Bool,
+        removed: @escaping @Sendable (CID) throws -> Void
+    ) async throws -> CollectionReport {
+        try await report("gc", query: forgetsOutputs ? [("remembered", "true")] : []) {
+            try removed(try JSONFields($0, of: "event").cid("removed"))
+        }
     }
 
     /// As `NodeService` says.
@@ -465,10 +468,11 @@ extension RemoteNode {
     /// Reads events up to the one that says `done`.
     private func report<Report: JSONMessage & Sendable>(
         _ name: String,
+        query: [(String, String)] = [],
         _ handle: @escaping @Sendable (JSON) throws -> Void
     ) async throws -> Report {
         let last = LastValue<Report>()
-        try await events(.post, RemoteNode.target("repo", name)) { event in
+        try await events(.post, RemoteNode.target("repo", name, query: query)) { event in
             if let done = event["done"] { last.set(try Report(json: done)) } else { try handle(event) }
         }
         guard let report = last.value else { throw NodeError(HTTPFault.interrupted) }

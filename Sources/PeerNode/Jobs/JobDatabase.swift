@@ -256,6 +256,37 @@ extension JobDatabase {
         return forgotten
     }
 
+    /// How many outputs are remembered, and their bytes; results, which users' pins keep, are not counted.
+    package func rememberedUsage() throws(DatabaseError) -> (count: Int, byteCount: UInt64) {
+        let totals = try open().rows(
+            "SELECT count(*), total(byte_count) FROM remembered WHERE root IS NOT NULL AND length(context) > 0"
+        ) { (Int($0.integer(0)), UInt64(clamping: $0.integer(1))) }
+        return totals.first ?? (0, 0)
+    }
+
+    /// Forgets the outputs used longest ago, of at least `byteCount` bytes together if there are as many.
+    ///
+    /// - Returns: the keys that were forgotten, whose pins can go.
+    package func forgetOldest(byteCount: UInt64) throws(DatabaseError) -> [TaskKey] {
+        try inTransaction { (connection) throws(DatabaseError) in
+            let oldest = try connection.rows(
+                "SELECT key, byte_count FROM remembered WHERE length(context) > 0 ORDER BY used LIMIT ?",
+                .integer(JobDatabase.maxEvictedAtOnce)
+            ) { (TaskKey(digest: $0.bytes(0)), UInt64(clamping: $0.integer(1))) }
+            var forgotten: [TaskKey] = []
+            var freed: UInt64 = 0
+            for (key, size) in oldest where freed < byteCount {
+                try connection.run("DELETE FROM remembered WHERE key = ?", .blob(key.digest))
+                freed += size
+                forgotten.append(key)
+            }
+            return forgotten
+        }
+    }
+
+    /// Forgets all outputs.
+    package func forgetAll() throws(DatabaseError) { try open().run("DELETE FROM remembered") }
+
     /// Counts these keys as used now.
     package func touch(_ keys: [TaskKey]) throws(DatabaseError) {
         try inTransaction { (connection) throws(DatabaseError) in

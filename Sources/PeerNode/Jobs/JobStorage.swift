@@ -266,7 +266,8 @@ extension JobStorage {
 
     /// Removes pins that no key knows, left by a crash between the store's commit and ours.
     ///
-    /// Only for the one daemon of a home: an embedded process may be between the two right now.
+    /// Another process on the home may be between the two right now; then it finds that the output is gone when it wants
+    /// it, and makes it again.
     func removeStrayPins() {
         guard let database, let pins = try? store.pins() else { return }
         for pin in pins where pin.name.hasPrefix(JobStorage.rememberedPinPrefix) {

@@ -75,7 +75,10 @@ public protocol NodeService: Sendable {
     /// What the store holds.
     func repositoryStatistics() async throws -> RepositoryStatistics
     /// Removes what no pin, add or job needs, in short batches; `removed` gets each CID.
-    func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport
+    ///
+    /// With `forgetsOutputs` remembered outputs go as well, and are made again by the jobs that want them.
+    func collectGarbage(forgetsOutputs: Bool, removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
     /// Reads and checks every block.
     func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport
 
