@@ -37,6 +37,7 @@ enum AddCommand {
 
     private static func run(_ call: Invocation) async throws {
         let profile = try self.profile(call)
+        if let name = call.arguments.value("pin-name") { try PinInfo.checkName(name) }
         let paths = call.operands.isEmpty ? ["-"] : call.operands
         try await call.withNode { access in
             let adder = Adder(call: call, node: access.service)

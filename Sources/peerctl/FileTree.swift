@@ -56,10 +56,18 @@ enum FileTree {
         return DescriptorSource(
             descriptor: descriptor,
             name: path == "-" ? "standard input" : path,
-            byteCount: isRegular && path != "-" ? UInt64(max(Int(status.st_size) - position, 0)) : nil,
+            byteCount: isRegular && path != "-"
+                ? knownSize(descriptor, UInt64(max(Int(status.st_size) - position, 0))) : nil,
             owned: path != "-",
             progress: progress
         )
+    }
+
+    /// The size of a regular file; `nil`: its size is 0, and it has bytes all the same, as files of /proc do.
+    private static func knownSize(_ descriptor: Int32, _ size: UInt64) -> UInt64? {
+        guard size == 0 else { return size }
+        var byte: UInt8 = 0
+        return pread(descriptor, &byte, 1, 0) == 1 ? nil : 0
     }
 
     /// Where a symbolic link points.

@@ -12,6 +12,7 @@ enum JobsCommand {
     ) { call in
         try await call.withNode { access in
             let jobs = try await access.service.jobs()
+            defer { call.noteWaiting(jobs, access) }
             if call.wantsJSON {
                 for job in jobs { call.print(job.json) }
             } else if call.isQuiet {

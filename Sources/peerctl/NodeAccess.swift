@@ -18,7 +18,10 @@ extension Invocation {
         let home = home
         try home.create()
         guard let lock = try HomeLock.claim(home, .shared) else {
-            let remote = RemoteNode(socketPath: home.socket)
+            let streams = session.streams
+            let remote = RemoteNode(socketPath: home.socket) {
+                streams.note("peerctl: waiting for the daemon of \(home.path) to answer")
+            }
             try await session.waiting(for: "the daemon of \(home.path) to answer") {
                 try await remote.waitUntilReachable()
             }

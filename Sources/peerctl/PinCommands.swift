@@ -11,6 +11,7 @@ enum PinCommands {
             .value("name", "n", "NAME", "name of the pin"),
             .flag("recursive", "r", "for scripts of ipfs; always so"),
         ],
+        details: "A name keeps one CID: given to another, it moves there, which is said.",
         example: "peerctl pin add --name=books bafybe…",
         operandCount: 1...Int.max
     ) { call in
@@ -18,14 +19,33 @@ enum PinCommands {
         let cids = try call.operands.map { try call.cid($0) }
         let name = call.arguments.value("name") ?? ""
         if cids.count > 1, !name.isEmpty { throw UsageError("--name goes with one CID") }
+        try PinInfo.checkName(name)
         try await call.withNode { access in
+            let former = try await holder(of: name, other: cids[0], access.service)
             for cid in cids {
                 try await call.session.waiting(for: "the blocks of \(cid)") {
                     try await access.service.addPin(cid, name: name)
                 }
                 show(cid, "pinned \(cid) recursively", call)
             }
+            if let former {
+                call.streams.flush()
+                call.streams.note(
+                    "peerctl: the name \(name) moved from \(former), which it no longer keeps; "
+                        + "`peerctl pin add \(former)` keeps it as well"
+                )
+            }
         }
+    }
+
+    /// The root that a name keeps now, if that is another one: a name keeps one root, unlike those of ipfs.
+    private static func holder(
+        of name: String,
+        other cid: CID,
+        _ node: any NodeService
+    ) async throws -> CID? {
+        guard !name.isEmpty else { return nil }
+        return try await node.pins().first { $0.name == name && $0.cid.multihash != cid.multihash }?.cid
     }
 
     static let remove = Verb(

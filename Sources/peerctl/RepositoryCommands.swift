@@ -19,11 +19,13 @@ enum RepositoryCommands {
             var rows = [
                 ("RepoSize:", size(figures.byteCount)),
                 ("StorageMax:", figures.byteLimit.map(size) ?? "unlimited"),
+                ("RememberedSize:", size(figures.rememberedByteCount)),
             ]
             if !call.arguments.flag("size-only") {
                 rows.insert(("NumObjects:", "\(figures.blockCount)"), at: 0)
                 rows += [
-                    ("NumPins:", "\(figures.pinCount)"), ("Quarantined:", "\(figures.quarantinedCount)"),
+                    ("NumPins:", "\(figures.pinCount)"), ("NumRemembered:", "\(figures.rememberedCount)"),
+                    ("Quarantined:", "\(figures.quarantinedCount)"),
                     ("RepoPath:", figures.path), ("Version:", "peernode@\(Version.text)"),
                 ]
             }
@@ -35,12 +37,18 @@ enum RepositoryCommands {
         name: "repo gc",
         summary: "remove what no pin, add or job needs",
         operands: "",
-        example: "peerctl repo gc",
+        options: [.flag("remembered", nil, "first forget all remembered outputs of jobs")],
+        details: """
+            Outputs of jobs are remembered, so that a job over the same blocks need not run again; `repo stat` says how
+            many. They go by themselves, oldest first, when the store is full or there are over 4 GiB of them.
+            """,
+        example: "peerctl repo gc --remembered",
         operandCount: 0...0
     ) { call in
         try await call.withNode { access in
             let (isQuiet, isJSON) = (call.isQuiet, call.wantsJSON)
-            let report = try await access.service.collectGarbage { cid in
+            let forgets = call.arguments.flag("remembered")
+            let report = try await access.service.collectGarbage(forgetsOutputs: forgets) { cid in
                 if isJSON {
                     call.print(["removed": .string(cid.description)])
                 } else {
@@ -92,8 +100,13 @@ enum RepositoryCommands {
     }
 
     private static func show(_ report: VerificationReport, _ call: Invocation) {
-        for cid in report.corrupt { call.streams.line("block \(cid) was corrupt") }
-        for cid in report.missing { call.streams.line("block \(cid) is missing under a pin") }
+        for cid in report.corrupt {
+            let pin = report.neededBy[cid].map { "; pin \($0) needs it" } ?? ""
+            call.streams.line("block \(cid) was corrupt\(pin)")
+        }
+        for cid in report.missing {
+            call.streams.line("block \(cid) is missing under pin \(report.neededBy[cid] ?? "?")")
+        }
         if !call.isQuiet, report.corrupt.isEmpty, report.missing.isEmpty {
             call.streams.line("verify complete, all \(report.checkedCount) blocks validated.")
         }

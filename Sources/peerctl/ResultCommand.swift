@@ -8,11 +8,12 @@ enum ResultCommand {
         summary: "print the whole result of a job, parts merged in key order",
         operands: "JOB-or-CID",
         options: [.value("output", "o", "FILE", "write to a file")],
+        details: "A job is called by its id, or by its --name if no other has it.",
         example: "peerctl result bafybe… | sort -k2 -nr | head",
         operandCount: 1...1
     ) { call in
         try await call.withNode { access in
-            let result = try await find(call.operands[0], access.service)
+            let result = try await find(call.operands[0], access.service, call)
             guard let path = call.arguments.value("output") else {
                 let streams = call.streams
                 return try await access.service.readResult(result) { streams.bytes($0) }
@@ -27,9 +28,10 @@ enum ResultCommand {
         try file.commit()
     }
 
-    private static func find(_ text: String, _ node: any NodeService) async throws -> CID {
+    private static func find(_ text: String, _ node: any NodeService, _ call: Invocation) async throws -> CID
+    {
         if let cid = CID(text) { return cid }
-        let status = try await node.job(JobID(text))
+        let status = try await call.job(text, of: node)
         guard let result = status.result else {
             let state =
                 switch status.state {

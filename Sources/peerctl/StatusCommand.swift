@@ -9,14 +9,24 @@ enum StatusCommand {
         summary: "show this node, or one job",
         operands: "[JOB]",
         options: [.flag("watch", "w", "show a job until it has ended")],
+        details: "JOB is the id of a job, or the --name of one if no other has it.",
         example: "peerctl status --json",
         operandCount: 0...1
     ) { call in
         if call.operands.isEmpty, call.arguments.flag("watch") { throw UsageError("--watch needs a job") }
         try await call.withNode { access in
-            guard let text = call.operands.first else { return try await showNode(access.service, call) }
-            let id = JobID(text)
-            guard call.arguments.flag("watch") else { return show(try await access.service.job(id), call) }
+            guard let text = call.operands.first else { return try await showNode(access, call) }
+            let job = try await call.job(text, of: access.service)
+            let id = job.id
+            if !job.state.isFinal, access.local != nil {
+                show(job, call)
+                guard call.arguments.flag("watch") else { return call.noteWaiting([job], access) }
+                throw NodeError(
+                    .unreachable,
+                    "job \(id) waits for a daemon; start peernode on \(call.home.path) to go on with it"
+                )
+            }
+            guard call.arguments.flag("watch") else { return show(job, call) }
             let display = JobDisplay(call)
             let isJSON = call.wantsJSON
             let status = try await access.service.watchJob(id) {
@@ -28,8 +38,9 @@ enum StatusCommand {
         }
     }
 
-    private static func showNode(_ node: any NodeService, _ call: Invocation) async throws {
-        let status = try await node.status()
+    private static func showNode(_ access: NodeAccess, _ call: Invocation) async throws {
+        let status = try await access.service.status()
+        defer { call.noteWaiting(status.activeJobs, access) }
         if call.wantsJSON { return call.print(status.json) }
         let store = status.repository
         var rows = [

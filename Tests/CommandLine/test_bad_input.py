@@ -130,8 +130,11 @@ class Content(HomeCase):
         self.ctl("repo", "verify")
 
     def test_verify_finds_a_changed_block(self):
-        _, second, _ = self.broken(self.corrupt)
-        self.assertIn(second, self.ctl("repo", "verify", code=1).text)
+        root, second, _ = self.broken(self.corrupt)
+        self.ctl("pin", "add", "--name", "mine", root)
+        found = self.ctl("repo", "verify", code=1)
+        self.assertEqual(found.text, f"block {second} was corrupt; pin mine needs it\n")
+        self.assertIn("1 blocks are damaged and 0 missing", found.err)
 
     def test_what_is_of_the_wrong_kind_is_1(self):
         self.write("d/a", b"a")
@@ -156,6 +159,67 @@ class Room(HomeCase):
         self.assertEqual(self.ctl("--json", "repo", "stat").out, before)
         self.ctl("repo", "verify")
         self.assertEqual(daemon.end(), 0)
+
+    def test_a_full_store_forgets_remembered_outputs_first(self):
+        self.write("f", trapped(8, 12))
+        self.ctl("run", "--map", "wc", "f")
+        stat = json.loads(self.ctl("--json", "repo", "stat").out)
+        self.assertGreater(stat["rememberedBytes"], 0)
+        self.assertEqual(stat["pins"], 2)
+        listed = self.ctl("repo", "stat").text
+        self.assertRegex(listed, f"NumRemembered: +{stat['remembered']}\\n")
+        self.assertRegex(listed, f"RememberedSize: +{stat['rememberedBytes']}\\n")
+        with open(os.path.join(self.home, "config.toml"), "w") as file:
+            file.write(f"store-limit = {stat['bytes'] + 1000}\n")
+        kept = self.add(self.write("b", os.urandom(stat["rememberedBytes"] // 4)))
+        after = json.loads(self.ctl("--json", "repo", "stat").out)
+        self.assertLess(after["rememberedBytes"], stat["rememberedBytes"])
+        self.assertIn("run repo gc", self.ctl("add", self.write("c", os.urandom(stat["bytes"])), code=1).err)
+        self.assertIn(kept, self.ctl("pin", "ls", "-q").text)
+        self.ctl("repo", "verify")
+
+    def test_remembered_outputs_go_when_the_user_says_so(self):
+        self.write("f", trapped(8, 4))
+        result = self.ctl("-q", "run", "--map", "wc", "f").word
+        before = json.loads(self.ctl("--json", "repo", "stat").out)
+        self.ctl("repo", "gc")
+        self.assertEqual(json.loads(self.ctl("--json", "repo", "stat").out), before)
+        self.ctl("repo", "gc", "--remembered")
+        after = json.loads(self.ctl("--json", "repo", "stat").out)
+        self.assertEqual((after["remembered"], after["rememberedBytes"], after["pins"]), (0, 0, before["pins"]))
+        self.assertLess(after["bytes"], before["bytes"])
+        again = json.loads(self.ctl("--json", "run", "--map", "wc", "f").out)
+        self.assertEqual((again["result"], again["map"]["remembered"]), (result, 0))
+        # Without the list that knows them the pins are strays.
+        for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm"):
+            if os.path.exists(os.path.join(self.home, name)):
+                os.unlink(os.path.join(self.home, name))
+        self.ctl("repo", "gc")
+        self.assertEqual(json.loads(self.ctl("--json", "repo", "stat").out)["remembered"], 0)
+
+    @unittest.skipUnless(IS_ROOT, "needs root to mount a small disk")
+    def test_a_disk_without_a_byte_left_is_called_full(self):
+        disk = self.path("disk")
+        os.mkdir(disk)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=110m", "small", disk], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("mounting is not allowed here")
+        try:
+            self.home = os.path.join(disk, "home")
+            kept = self.add(self.write("a", b"a"))
+            with open(os.path.join(disk, "rest"), "wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    pass
+            for verb in (["cat", kept], ["pin", "ls"], ["repo", "stat"], ["add", "a"]):
+                error = self.ctl(*verb, code=1).err
+                self.assertRegex(error, "full|No space", verb)
+                self.assertNotIn("disk I/O error", error)
+            os.unlink(os.path.join(disk, "rest"))
+            self.assertEqual(self.ctl("cat", kept).out, b"a")
+        finally:
+            subprocess.run(["umount", "-l", disk])
 
     @unittest.skipUnless(IS_ROOT, "needs root to mount a small disk")
     def test_a_full_disk_adds_nothing_and_keeps_all(self):
@@ -211,6 +275,36 @@ class Homes(HomeCase):
         with open(path, "wb") as file:
             file.write(b"this is no database" * 500)
         self.assertIn(path, self.ctl("pin", "ls", code=1).err)
+
+    def test_a_newer_or_damaged_list_of_jobs(self):
+        file = self.write("a", b"a b\n")
+        result = self.ctl("-q", "run", "--map", "wc", "-R", "2", file).word
+        path = os.path.join(self.home, "jobs.db")
+
+        def refused(words):
+            for verb in (["run", "--map", "wc", file], ["jobs"]):
+                error = self.ctl(*verb, code=1).err
+                for word in [path, *words]:
+                    self.assertIn(word, error)
+                self.assertNotIn("SELECT", error)
+                self.assertNotIn("PRAGMA", error)
+            done = subprocess.run([PEERNODE, "--home", self.home, "--listen", "/ip4/127.0.0.1/tcp/0"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stdout), (1, b""))
+            self.assertIn(words[0].encode(), done.stderr)
+            self.assertEqual(self.ctl("result", result).out, b"a\t1\nb\t1\n")  # which needs no list
+
+        database = sqlite3.connect(path)
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        database.execute(f"PRAGMA user_version = {version + 1}")
+        database.commit()
+        database.close()
+        refused(["newer program"])
+        with open(path, "wb") as file_:
+            file_.write(b"this is no database" * 500)
+        refused(["move it away"])
+        os.unlink(path)
+        self.assertEqual(self.ctl("-q", "run", "--map", "wc", "-R", "2", file).word, result)
 
     def test_a_second_daemon(self):
         daemon = self.start_daemon()

@@ -67,6 +67,34 @@ class Content(HomeCase):
         self.assertEqual(self.ctl("pin", "ls").text, f"{kept} recursive\n")
         self.assertEqual(self.ctl("pin", "ls", "--names").text, f"{kept} recursive mine\n")
 
+    def test_names_of_pins(self):
+        one, other = self.add(self.write("a", b"one")), self.add(self.write("b", b"other"))
+        self.assertEqual(self.ctl("pin", "add", "--name", "mine", one).err, "")
+        moved = self.ctl("pin", "add", "--name", "mine", other).err
+        self.assertIn(f"moved from {one}", moved)
+        self.assertEqual(self.ctl("pin", "ls", "--names").text, f"{other} recursive mine\n")
+        for name in ("~remembered/x", "~", "result/x"):
+            for verb in (["pin", "add", "--name", name, other], ["add", "--pin-name", name, "a"]):
+                self.assertIn(name, self.ctl(*verb, code=2).err)
+
+    def test_a_file_is_what_it_was_when_it_was_opened(self):
+        for start_daemon in (False, True):
+            if start_daemon:
+                self.start_daemon()
+            # Its size is 0, and it has bytes all the same.
+            cid = self.add("/proc/self/status")
+            self.assertIn(b"peerctl", self.ctl("cat", cid).out)
+            self.assertEqual(self.add(self.write("e", b"")), EMPTY)
+            content = os.urandom(40 << 20)
+            process = self.start("add", "-q", self.write("grows", content))
+            with open(self.path("grows"), "ab") as file:
+                while process.poll() is None:
+                    file.write(b"more")
+                    file.flush()
+            out, err = process.communicate()
+            self.assertEqual(process.returncode, 0, err)
+            self.assertTrue(self.ctl("cat", out.decode().strip()).out.startswith(content))
+
     def test_pin_ls_lists_a_result_once_and_nothing_internal(self):
         file = self.write("a", b"a b\n")
         results = {self.ctl("-q", "run", "--map", "wc", *extra, file).word for extra in [[], ["--no-cache"]]}

@@ -18,6 +18,8 @@ BUILT_INS = {
     "sort": ("--map sort", "sort f"),
     "sort distinct": ("--map sort --reduce distinct", "sort -u f"),
     "identity": ("--map identity", "sort f"),
+    "sort crlf": ("--map sort --format crlf", "{ cat f; echo; } | sed -z 's/\\r\\n/\\n/g' | sort"),
+    "count crlf": ("--map count --format crlf", f"{{ cat f; echo; }} | sed -z 's/\\r\\n/\\n/g' | {COUNTED}"),
     "lines": ("--map lines", "printf 'f\\t%d %d %d\\n' $(wc -l <f) $(tr -s '[:space:]' '\\n' <f | sed '/^$/d' | sort | wc -l) "
                              "$(wc -c <f)"),
     "grep": (f"--map grep --arg pattern={PATTERN}", "grep -a -h -P \"$PATTERN\" f | sort"),
@@ -51,6 +53,22 @@ class Jobs(HomeCase):
                     self.assertEqual(self.ctl("result", result, home=elsewhere).out, expected)
         self.assertEqual(self.add(self.path("f")), cid)
 
+    def test_pairs_whose_keys_hold_tabs_are_merged_by_key(self):
+        """The order of the merged result does not depend on the number of parts, nor on who knows the job."""
+        lines = [f"{a}\t{b}\t{c}".encode() for a in ("k", "k1", "a b") for b in "xyz" for c in range(40)]
+        lines += [f"k\t{n}".encode() for n in range(40)] + [f"p{n}".encode() for n in range(40)]
+        self.write("f", b"".join(line + b"\n" for line in reversed(lines)))
+        for kind, reduce in ((["--map", "sort"], "identity"), (["--map", "count"], "identity"), (["--map", "count"], "max")):
+            pairs = self.ctl("-q", "run", *kind, "--output-format", "kv", "--reduces", "3", "f").word
+            for output in ("text", "kv"):
+                merged = []
+                for parts in ("1", "3"):
+                    again = self.ctl("-q", "run", "--map", "identity", "--format", "kv", "--reduce", reduce,
+                                     "--output-format", output, "--reduces", parts, pairs).word
+                    merged.append(self.ctl("result", again).out)
+                self.assertEqual(merged[0], merged[1], (kind, reduce, output))
+                self.assertEqual(merged[0].count(b"\n"), len(lines))
+
     def test_the_result_depends_on_nothing_but_the_job(self):
         self.write("f", trapped(21, 6))
         results = {
@@ -67,6 +85,36 @@ class Jobs(HomeCase):
         for inputs in ([f"{root}/f", file, "-"], [self.add(file), root, "-"]):
             result = self.ctl("-q", "run", "--map", "wc", *inputs, stdin=b"a c").word
             self.assertEqual(self.ctl("result", result).out, b"a\t3\nb\t2\nc\t1\n")
+
+    def test_jobs_are_called_by_id_or_by_a_name_that_only_one_has(self):
+        self.write("f", b"b a\n")
+        self.ctl("run", "--map", "wc", "--name", "mine", "f")
+        self.assertEqual(self.ctl("result", "mine").out, b"a\t1\nb\t1\n")
+        first = json.loads(self.ctl("--json", "status", "mine").out)
+        self.ctl("run", "--map", "wc", "--name", "mine", "f")
+        error = self.ctl("result", "mine", code=1).err
+        self.assertIn(first["id"], error)
+        self.assertIn("2 jobs", error)
+        self.assertEqual(self.ctl("result", first["id"]).out, b"a\t1\nb\t1\n")
+        self.assertIn("no job", self.ctl("status", "other", code=1).err)
+
+    def test_an_ended_job_has_ended_in_its_last_phase(self):
+        self.write("f", b"b a\n")
+        for _ in range(2):  # the second one is remembered
+            status = json.loads(self.ctl("--json", "run", "--map", "wc", "f").out)
+            self.assertEqual((status["state"], status["phase"]), ("succeeded", "finish"))
+
+    def test_unfinished_jobs_wait_for_a_daemon_and_it_is_said(self):
+        self.write("f", trapped(25, 60))
+        daemon = self.start_daemon()
+        self.add(self.path("f"))
+        job = self.ctl("run", "--map", "wc", "--no-cache", "--detach", "f").word
+        daemon.end(signal.SIGKILL)
+        if json.loads(self.ctl("--json", "status", job).out)["state"] == "succeeded":
+            self.skipTest("the job was faster than the signal")
+        for verb in (["status"], ["jobs"], ["status", job]):
+            self.assertIn(f"start peernode on {self.home}", self.ctl(*verb).err)
+        self.assertIn("peernode", self.ctl("status", "--watch", job, code=1).err)
 
     def test_output_goes_to_a_file(self):
         self.write("f", b"b a\n")

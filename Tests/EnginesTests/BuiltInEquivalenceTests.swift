@@ -30,8 +30,13 @@ struct Equivalence: CustomTestStringConvertible, Sendable {
     }
 
     private static let words = "for f in *; do tr -s '[:space:]' '\\n' < $f; echo; done | sed '/^$/d'"
-    private static let crlfLines =
-        "for f in *; do sed -z 's/\\r\\n/\\n/g' $f; tail -c1 $f | grep -q . && echo; done"
+    /// Lines without the `\r` before their `\n`; the last one of a file may have neither.
+    private static let crlfLines = """
+        for f in *; do sed -z 's/\\r\\n/\\n/g' $f; \
+        [ ! -s $f ] || [ "$(tail -c1 $f | od -An -tx1)" = ' 0a' ] || echo; done
+        """
+    /// Pairs of a file: what stands before and behind the first tab.
+    private static let pairs = "for f in *; do cat $f; [ ! -s $f ] || [ -z \"$(tail -c1 $f)\" ] || echo; done"
     private static let swap = "sed -E 's/^ *([0-9]+) (.*)$/\\2\\t\\1/'"
 
     static let all: [Equivalence] = [
@@ -51,8 +56,33 @@ struct Equivalence: CustomTestStringConvertible, Sendable {
         Equivalence(map: "sort", reduce: "distinct", pipeline: "sort -u *"),
         Equivalence(map: "sort", reduce: "count", pipeline: "sort * | uniq -c | \(swap)"),
         Equivalence(map: "sort", format: .words, pipeline: "\(words) | sort"),
+        Equivalence(map: "sort", format: .crlf, pipeline: "(\(crlfLines)) | sort"),
+        Equivalence(
+            map: "grep",
+            arguments: ["pattern": "[ab]$"],
+            format: .crlf,
+            pipeline: "(\(crlfLines)) | grep -a -P '[ab]$' | sort"
+        ),
         Equivalence(map: "identity", pipeline: "sort *"),
+        Equivalence(
+            map: "identity",
+            format: .kv,
+            pipeline: "(\(pairs)) | sort -s -t '\t' -k1,1",
+            takesBinary: false
+        ),
+        Equivalence(
+            map: "identity",
+            reduce: "count",
+            format: .kv,
+            pipeline: "(\(pairs)) | cut -f1 | sort | uniq -c | \(swap)",
+            takesBinary: false
+        ),
         Equivalence(map: "count", pipeline: "sort * | uniq -c | \(swap)"),
+        Equivalence(
+            map: "count",
+            format: .crlf,
+            pipeline: "(\(crlfLines)) | sort | uniq -c | \(swap)"
+        ),
         Equivalence(map: "count", format: .words, pipeline: "\(words) | sort | uniq -c | \(swap)"),
         Equivalence(
             map: "index",
@@ -118,6 +148,62 @@ struct BuiltInEquivalenceTests {
                 merged == expected,
                 "R \(reduceCount), leaves of \(leaf): \(difference(merged, expected))"
             )
+        }
+    }
+
+    /// What each reduce makes of values of every kind, in awk: `v` is a value, `k` its key.
+    private static let reduces: [(reduce: String, update: String)] = [
+        // Integers come before all other values.
+        ("min", "if (!(k in out) || before(v, out[k])) out[k] = v"),
+        ("max", "if (!(k in out) || before(out[k], v)) out[k] = v"),
+        ("list", "out[k] = seen[k]++ ? out[k] \",\" v : v"),
+        ("count", "out[k]++"),
+    ]
+
+    @Test("A reduce of many kinds of values equals awk", arguments: reduces)
+    func reducesValues(_ reduce: String, _ update: String) throws {
+        var generator = TextGenerator(seed: 11)
+        let files = [400, 0, 90, 1].enumerated().map { index, count in
+            let lines = (0..<count).map { _ in BuiltInEquivalenceTests.pair(&generator) }
+            return (name: "file\(index)", bytes: Array(lines.joined(separator: "\n").utf8))
+        }
+        let pipeline = try Pipeline(files)
+        defer { pipeline.remove() }
+        let skipsMissing = reduce == "count" ? "" : "if (!t) { keys[k]; next }"
+        let expected = try pipeline.output(
+            of: """
+                for f in *; do cat $f; [ ! -s $f ] || echo; done | awk '
+                function isint(v) { return v ~ /^-?[0-9]+$/ }
+                function before(a, b) {
+                    if (isint(a) != isint(b)) return isint(a)
+                    return isint(a) ? a + 0 < b + 0 : a "" < b ""
+                }
+                {
+                    t = index($0, "\t"); k = t ? substr($0, 1, t - 1) : $0; v = substr($0, t + 1)
+                    \(skipsMissing); keys[k]; \(update)
+                }
+                END { for (k in keys) print (k in out) ? k "\t" out[k] : k }' | sort -t '\t' -k1,1
+                """
+        )
+        let equivalence = Equivalence(map: "identity", reduce: reduce, format: .kv, pipeline: "")
+        for (reduceCount, leaf, group) in [(1, 64, 4), (4, 7, 9), (7, 1000, 1)] {
+            var job = LocalJob(try equivalence.spec(reduceCount: reduceCount))
+            job.leafByteCount = leaf
+            job.groupLeafCount = group
+            let merged = try job.run(files).merged
+            #expect(merged == expected, "R \(reduceCount): \(difference(merged, expected))")
+        }
+    }
+
+    /// A key of ten, and an integer, a word, an empty value or none.
+    private static func pair(_ generator: inout TextGenerator) -> String {
+        let key = "k\(generator.below(10))"
+        switch generator.below(6) {
+        case 0: return key
+        case 1: return key + "\t"
+        case 2, 3: return key + "\t\(generator.below(2000) - 1000)"
+        case 4: return key + "\tw\(generator.below(50)) x"
+        default: return "bare\(generator.below(3))"
         }
     }
 

@@ -1,11 +1,15 @@
 import Engines
+import MRProtocol
 import Testing
 
 @Suite("Merge rule of a result whose job is not known") struct KeyRuleEvidenceTests {
     /// Lines with their parts of two, by FNV-1a 64 of the key as computed outside of this project.
     private func rules(_ lines: [(String, Int)]) -> [KeyRule] {
         var evidence = KeyRuleEvidence(partCount: 2)
-        for (line, part) in lines { evidence.add(Array(line.utf8)[...], part: part) }
+        // A part is in key order.
+        for (line, part) in lines.sorted(by: { ($0.1, $0.0) < ($1.1, $1.0) }) {
+            evidence.add(Array(line.utf8)[...], part: part)
+        }
         return evidence.fitting
     }
 
@@ -43,5 +47,43 @@ import Testing
         ])
         #expect(wholeLine == [.wholeLine])
         #expect(rules([("same", 1), ("same", 0)]).isEmpty)
+    }
+
+    /// All lines are where all rules put them: `a`, `a\tb` and `a\tb\tc` are in one part of one.
+    @Test("a rule by which a part is out of order is none")
+    func order() {
+        func fitting(_ lines: [String]) -> [KeyRule] {
+            var evidence = KeyRuleEvidence(partCount: 1)
+            for line in lines { evidence.add(Array(line.utf8)[...], part: 0) }
+            return evidence.fitting
+        }
+        #expect(fitting(["a\tb\tc", "a\tc"]) == [.beforeFirstTab, .wholeLine, .escaped])
+        #expect(fitting(["a\tc", "a\tb\tc"]) == [.beforeLastTab, .beforeFirstTab, .escaped])
+        #expect(fitting(["b", "a"]).isEmpty)
+    }
+
+    @Test("a combine of the user's, or pairs of a file, leave the rule to the lines")
+    func unknown() {
+        func rule(_ map: String, combine: FunctionReference? = nil, _ reduce: String, _ format: RecordFormat)
+            -> KeyRule?
+        {
+            KeyRule(
+                of: JobSpec(
+                    map: .builtIn(map),
+                    combine: combine,
+                    reduce: .builtIn(reduce),
+                    reduceCount: 3,
+                    recordFormat: format,
+                    arguments: [:],
+                    inputs: []
+                )
+            )
+        }
+        #expect(rule("identity", "identity", .kv) == nil)
+        #expect(rule("identity", "count", .kv) == .beforeLastTab)
+        #expect(rule("identity", "identity", .lines) == .wholeLine)
+        #expect(rule("sort", combine: .command("cat"), "identity", .lines) == nil)
+        #expect(rule("count", combine: .builtIn("sum"), "max", .lines) == .beforeLastTab)
+        #expect(rule("wc", combine: .command("cat"), "list", .words) == .beforeFirstTab)
     }
 }

@@ -99,6 +99,22 @@ public final class SQLiteBlockStore: BlockStore {
         return try collector.run(removed: removed)
     }
 
+    /// Removes the blocks of some DAGs that no pin and no lease protects, and no others.
+    ///
+    /// - Returns: what went; a damaged pin keeps everything, as in a collection.
+    @discardableResult
+    package func collect(_ roots: [CID]) throws(BlockStoreError) -> GarbageReport {
+        var collector = try SQLiteCollector(store: self)
+        return try collector.run(under: roots)
+    }
+
+    /// Says who gives up what can be done without when blocks would pass the size limit.
+    ///
+    /// `make` gets the number of bytes over the limit, on the thread that puts blocks, and may wait and use the store.
+    package func whenFull(_ make: @escaping @Sendable (_ byteCount: UInt64) -> Void) {
+        core.setRoomMaker(make)
+    }
+
     /// Removes one block that no pin and no lease protects.
     public func remove(_ cid: CID) throws(BlockStoreError) {
         var collector = try SQLiteCollector(store: self)

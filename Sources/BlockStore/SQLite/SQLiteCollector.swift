@@ -50,6 +50,25 @@ struct SQLiteCollector {
         return report
     }
 
+    /// Removes what some roots reach and nothing protects.
+    mutating func run(under roots: [CID]) throws(BlockStoreError) -> GarbageReport {
+        var candidates: [Row] = []
+        var seen: Set<Int64> = []
+        var stack = roots
+        while let cid = stack.popLast() {
+            guard let id = try id(of: cid), id <= horizon, seen.insert(id).inserted else { continue }
+            candidates.append((id, cid.multihash.bytes, try store.byteCount(of: cid) ?? 0))
+            // What cannot be followed is left to the next collection.
+            if DAGLinks.mayHaveLinks(cid) { stack += (try? links(of: cid)) ?? [] }
+        }
+        try markNewPins()
+        try markNewRoots()
+        var report = GarbageReport()
+        try sweep(candidates, &report, removed: { _ in })
+        report.damagedPins = damagedPins
+        return report
+    }
+
     /// Removes one block unless a pin or a lease protects it.
     mutating func remove(_ cid: CID) throws(BlockStoreError) {
         while true {

@@ -1,6 +1,7 @@
 import Database
 import Glibc
 import Multiformats
+import Synchronization
 
 /// What the store, its ingests and its collector share: the writer, the readers, the session.
 final class SQLiteCore: Sendable {
@@ -12,6 +13,11 @@ final class SQLiteCore: Sendable {
     let writer: WriteQueue
     let readers: ReaderPool
     let sessions: Sessions
+    /// Gives up what can be done without when the size limit is reached; one call at a time.
+    private let roomMaker = Mutex<RoomMaker?>(nil)
+
+    /// Makes room for a number of bytes, as far as it can.
+    typealias RoomMaker = @Sendable (_ byteCount: UInt64) -> Void
 
     init(path: String, options: SQLiteBlockStoreOptions) throws(BlockStoreError) {
         self.path = path
@@ -35,6 +41,31 @@ final class SQLiteCore: Sendable {
     func close() {
         writer.close()
         readers.drain()
+    }
+
+    func setRoomMaker(_ maker: @escaping RoomMaker) { roomMaker.withLock { $0 = maker } }
+
+    /// Has room made when so many further bytes would pass the limit; the writer checks that again.
+    func makeRoom(for byteCount: Int) throws(BlockStoreError) {
+        guard try excess(of: byteCount) > 0 else { return }
+        do {
+            try roomMaker.withLock { maker in
+                guard let maker else { return }
+                // Another thread may have made room while this one waited.
+                let excess = try excess(of: byteCount)
+                if excess > 0 { maker(excess) }
+            }
+        } catch {
+            throw fault(error)
+        }
+    }
+
+    /// By how many bytes the limit would be passed.
+    private func excess(of byteCount: Int) throws(BlockStoreError) -> UInt64 {
+        guard let limit = options.limitByteCount, byteCount > 0 else { return 0 }
+        let used = try read { try $0.connection.integer("SELECT byte_count FROM usage") ?? 0 }
+        let wanted = UInt64(used) + UInt64(writer.queuedByteCount) + UInt64(byteCount)
+        return wanted > limit ? wanted - limit : 0
     }
 
     func fault(_ error: any Error) -> BlockStoreError { .from(error, path: path) }

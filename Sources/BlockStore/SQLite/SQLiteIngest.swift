@@ -22,6 +22,7 @@ final class SQLiteIngest: IngestBackend {
     func write(_ batch: [StagedBlock]) throws(BlockStoreError) {
         try collect(waiting: false)
         let byteCount = batch.reduce(0) { $0 + $1.bytes.count }
+        try core.makeRoom(for: byteCount)
         let job = WriteQueue.Job(byteCount: byteCount, isDurable: false) { [core, lease] connection in
             try BlockWriter(connection, core).insert(batch, lease: lease)
         }

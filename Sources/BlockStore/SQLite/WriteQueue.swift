@@ -64,6 +64,9 @@ final class WriteQueue: Sendable {
         state = Monitor(State(prepared: prepared))
     }
 
+    /// Bytes of blocks that wait or are being written.
+    var queuedByteCount: Int { state.withLock { $0.byteCount } }
+
     /// Queues a job; waits while too many bytes are queued.
     func submit(_ job: Job) throws(BlockStoreError) {
         let accepted: Bool = state.wait { state in

@@ -14,7 +14,8 @@ public enum KeyRule: String, Hashable, Sendable, CaseIterable {
     /// `kv`: the key ends at the only tab and has escapes.
     case escaped
 
-    /// The rule for the result of a job; `nil`: a user's function decides what its lines are.
+    /// The rule for the result of a job; `nil`: its input or a user's function decides what its lines are, so the
+    /// lines have to tell (`KeyRuleEvidence`).
     public init?(of spec: JobSpec) {
         if spec.outputFormat == .kv {
             self = .escaped
@@ -24,21 +25,34 @@ public enum KeyRule: String, Hashable, Sendable, CaseIterable {
         case .builtIn("sum"), .builtIn("count"), .builtIn("top"): self = .beforeLastTab
         case .builtIn("aggregate"): return nil
         case .builtIn:
-            guard case .builtIn = spec.map else { return nil }
-            self = KeyRule(ofMap: spec)
+            guard let rule = KeyRule.ofMap(spec) else { return nil }
+            self = rule
         default: return nil
         }
     }
 
-    /// The rule when the reduce hands on the values of the map.
-    private init(ofMap spec: JobSpec) {
-        switch spec.map {
-        case .builtIn("sort"): self = .wholeLine
-        case .builtIn("identity"): self = spec.recordFormat == .kv ? .beforeFirstTab : .wholeLine
-        case .builtIn("grep"):
-            self = spec.arguments["output"] == "count" ? .beforeLastTab : .wholeLine
-        case .builtIn("count"), .builtIn("lines"): self = .beforeLastTab
-        default: self = .beforeFirstTab
+    /// The rule when the reduce hands on the values of the map, or of the combine.
+    private static func ofMap(_ spec: JobSpec) -> KeyRule? {
+        guard case .builtIn(let map) = spec.map else { return nil }
+        // Words hold no tab, whatever becomes of their values.
+        if ["wc", "top", "index"].contains(map) { return .beforeFirstTab }
+        guard keepsKindOfValue(spec.combine) else { return nil }
+        switch map {
+        case "sort": return .wholeLine
+        // Pairs of a file: keys and values may hold tabs, and values may be missing.
+        case "identity": return spec.recordFormat == .kv ? nil : .wholeLine
+        case "grep": return spec.arguments["output"] == "count" ? .beforeLastTab : .wholeLine
+        case "count", "lines": return .beforeLastTab
+        default: return nil
+        }
+    }
+
+    /// Whether a combine makes numbers of numbers and nothing of nothing.
+    private static func keepsKindOfValue(_ combine: FunctionReference?) -> Bool {
+        switch combine {
+        case nil: true
+        case .builtIn(let name): name != "aggregate"
+        default: false
         }
     }
 }

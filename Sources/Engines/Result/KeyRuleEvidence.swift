@@ -25,19 +25,27 @@ extension KeyRule {
 /// The partition function puts a key into one part. So a rule that takes something else for the key soon meets a
 /// line in the wrong part: a wrong rule survives *n* lines that tell it from the right one with probability
 /// `partCount`⁻ⁿ. Lines with one tab and no backslash do not tell the rules before the tab apart; neither does their order then.
+/// A part is in key order, too: a rule by which it is not is none.
 public struct KeyRuleEvidence: Sendable {
     /// Parts of the result.
     public let partCount: Int
     /// The rules that no line speaks against, the likeliest first; empty: these are not the parts of a result.
     public private(set) var fitting: [KeyRule] = [.beforeLastTab, .beforeFirstTab, .wholeLine, .escaped]
 
+    /// The line before.
+    private var last: (line: [UInt8], part: Int)?
+
     /// No line seen yet.
     public init(partCount: Int) { self.partCount = partCount }
 
-    /// Takes in a line, without its `\n`, of part number `part`.
+    /// Takes in a line, without its `\n`, of part number `part`; those of a part come in their order.
     public mutating func add(_ line: ArraySlice<UInt8>, part: Int) {
+        let before = last.flatMap { $0.part == part ? $0.line[...] : nil }
         fitting.removeAll { rule in
-            rule.key(of: line).withUnsafeBytes { Partitioner.partition(of: $0, count: partCount) } != part
+            let key = rule.key(of: line)
+            if let before, key.lexicographicallyPrecedes(rule.key(of: before)) { return true }
+            return key.withUnsafeBytes { Partitioner.partition(of: $0, count: partCount) } != part
         }
+        last = (Array(line), part)
     }
 }

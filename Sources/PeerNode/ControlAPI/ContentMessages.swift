@@ -113,7 +113,9 @@ extension RepositoryStatistics: JSONMessage {
         [
             "blocks": .count(blockCount), "bytes": .count(byteCount),
             "limit": byteLimit.map(JSON.count) ?? .null,
-            "pins": .count(pinCount), "quarantined": .count(quarantinedCount), "path": .string(path),
+            "pins": .count(pinCount), "remembered": .count(rememberedCount),
+            "rememberedBytes": .count(rememberedByteCount), "quarantined": .count(quarantinedCount),
+            "path": .string(path),
         ]
     }
 
@@ -124,6 +126,8 @@ extension RepositoryStatistics: JSONMessage {
             byteCount: try fields.unsigned("bytes"),
             byteLimit: fields.optional("limit")?.unsigned,
             pinCount: try fields.unsigned("pins"),
+            rememberedCount: fields.optional("remembered")?.unsigned ?? 0,
+            rememberedByteCount: fields.optional("rememberedBytes")?.unsigned ?? 0,
             quarantinedCount: try fields.unsigned("quarantined"),
             path: try fields.text("path")
         )
@@ -153,15 +157,26 @@ extension VerificationReport: JSONMessage {
         [
             "checked": .count(checkedCount), "corrupt": .array(corrupt.map(JSON.cid)),
             "missing": .array(missing.map(JSON.cid)),
+            "neededBy": .object(
+                neededBy.map { JSON.Member($0.key.description, .string($0.value)) }
+                    .sorted { $0.name < $1.name }
+            ),
         ]
     }
 
     package init(json: JSON) throws(NodeError) {
         let fields = try JSONFields(json, of: "verification")
+        var neededBy: [CID: String] = [:]
+        if case .object(let members)? = fields.optional("neededBy") {
+            for member in members {
+                if let cid = CID(member.name) { neededBy[cid] = member.value.text }
+            }
+        }
         self.init(
             checkedCount: try fields.unsigned("checked"),
             corrupt: try fields.cids("corrupt"),
-            missing: try fields.cids("missing")
+            missing: try fields.cids("missing"),
+            neededBy: neededBy
         )
     }
 }

@@ -19,6 +19,7 @@ extension ControlServer {
         case (.delete, []):
             try await node.abandonAdd(session)
             responder.respond(ControlServer.done)
+        case (.get, ["hold"]): try await hold(session, responder)
         case (.post, ["finish"]):
             let fields = try JSONFields(try await jsonBody(request), of: "finish")
             try await node.finishAdd(
@@ -42,6 +43,26 @@ extension ControlServer {
         }
     }
 
+    /// Time between the signs of life by which it is found out that a client that holds an add is gone.
+    static let holdInterval = Duration.seconds(2)
+
+    /// Answers for as long as the add lasts, and gives the add up when the client closes the connection or is gone.
+    private func hold(_ session: AddSession, _ responder: HTTPResponder) async throws {
+        try await node.holdAdd(session)
+        uploads.hold(session)
+        do {
+            while true {
+                try responder.event(JSON.object([]))
+                try await Task.sleep(for: ControlServer.holdInterval)
+                try await node.holdAdd(session)
+            }
+        } catch {
+            uploads.abandon(session)
+            try? await node.abandonAdd(session)  // it may have ended as it should
+            responder.finish()
+        }
+    }
+
     private static func profile(_ request: HTTPRequest) throws(NodeError) -> ImportProfile {
         guard let name = request.queryItem("profile") else { return .standard }
         guard let profile = ImportProfile(rawValue: name) else {
@@ -61,7 +82,7 @@ extension ControlServer {
         switch (request.method, names.count) {
         case (.post, 0):
             let node = node
-            let id = try uploads.begin { try await node.addFile($0, in: session) }
+            let id = try uploads.begin(session) { try await node.addFile($0, in: session) }
             responder.respond(["upload": .string(id)])
         case (.put, 1):
             let upload = try uploads.upload(names[0])

@@ -168,6 +168,7 @@ extension NodeError {
             self.init(.unreachable, "the daemon does not answer (\(what)); is peernode running?")
         case .interrupted: self.init(.unreachable, "the daemon broke off its answer; its log says why")
         case .cancelled: self.init(.cancelled, "cancelled")
+        case .silent: self.init(.unreachable, "the daemon does not answer (\(fault))")
         case .noContext(let reason): self.init(.internal, reason)
         }
     }

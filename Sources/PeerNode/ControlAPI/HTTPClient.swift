@@ -7,11 +7,44 @@ internal import Synchronization
 /// An exchange runs to its end on the thread that calls it, so that a slow reader of the answer slows the server down
 /// without any queue between them. Several exchanges may run at once, on as many threads.
 package final class HTTPClient: Sendable {
+    /// How long a server may say nothing, in seconds.
+    ///
+    /// A server that works on a long request may be silent for as long as it likes, if it still answers a question of
+    /// its own, which is asked meanwhile.
+    package struct Patience: Sendable {
+        /// Silence after which the server is asked whether it is alive.
+        package var untilAsked = 1
+        /// Further silence after which the user is told what is waited for.
+        package var untilTold = 1
+        /// Silence after a question at which the server is given up.
+        package var untilGivenUp = 20
+        /// Silence after a question that was answered, before the next.
+        package var betweenQuestions = 10
+
+        /// The usual patience.
+        package init() {}
+    }
+
+    /// What is asked of a silent server: short, and answered at once by one that is alive.
+    private static let question = "/v1/id"
+
     private let socketPath: String
+    private let patience: Patience
+    private let onSilence: @Sendable () -> Void
     private let idle = Mutex<[ClientLoop]>([])
 
     /// Makes a client; nothing is opened before the first exchange.
-    package init(socketPath: String) { self.socketPath = socketPath }
+    ///
+    /// `onSilence` is called when the server is waited for and shows no sign of life.
+    package init(
+        socketPath: String,
+        patience: Patience = Patience(),
+        onSilence: @escaping @Sendable () -> Void = {}
+    ) {
+        self.socketPath = socketPath
+        self.patience = patience
+        self.onSilence = onSilence
+    }
 
     /// One request with what to do with its parts.
     package struct Call {
@@ -35,11 +68,46 @@ package final class HTTPClient: Sendable {
     /// Performs one exchange on the calling thread.
     ///
     /// - Returns: the status code, after the whole body was received.
-    /// - Throws: `HTTPFault`, and what the closures of `call` throw.
+    /// - Throws: `HTTPFault`, and what the closures of `call` throw; `.silent` when the server is not alive.
     package func perform(_ call: Call, isCancelled: @escaping () -> Bool = { false }) throws -> Int {
+        var limit = patience.untilAsked
+        return try perform(call, isCancelled: isCancelled) { [patience] silence in
+            guard silence >= limit else { return false }
+            try self.askWhetherAlive(isCancelled)
+            limit = patience.betweenQuestions
+            return true
+        }
+    }
+
+    /// Returns when the server answered a short question, whatever it said.
+    private func askWhetherAlive(_ isCancelled: @escaping () -> Bool) throws {
+        var isTold = false
+        _ = try perform(Call(.get, HTTPClient.question), isCancelled: isCancelled) {
+            [patience, onSilence] silence in
+            if silence >= patience.untilTold, !isTold {
+                isTold = true
+                onSilence()
+            }
+            if silence >= patience.untilGivenUp { throw HTTPFault.silent(seconds: patience.untilGivenUp) }
+            return false
+        }
+    }
+
+    private func perform(
+        _ call: Call,
+        isCancelled: () -> Bool,
+        onSilence: (Int) throws -> Bool
+    ) throws -> Int {
         let loop = try idle.withLock { $0.popLast() } ?? ClientLoop()
-        defer { idle.withLock { $0.append(loop) } }
-        return try loop.perform(call, socketPath: socketPath, isCancelled: isCancelled)
+        // A loop whose exchange did not end is dropped, and its connection with it.
+        let status = try loop.perform(
+            call,
+            socketPath: socketPath,
+            isCancelled: isCancelled,
+            onSilence: onSilence
+        )
+        idle.withLock { $0.append(loop) }
+        return status
     }
 }
 
@@ -59,14 +127,19 @@ private final class ClientLoop: @unchecked Sendable {
     private var status = 0
     private var sentByteCount: UInt64 = 0
     private var outcome: Result<Int, any Error>?
+    private let tick: UnsafeMutablePointer<lws_sorted_usec_list_t>
+    /// Ticks since a byte last moved: time during which this process was stopped is not the server's silence.
+    private var silentTickCount = 0
 
     static let pieceByteCount = 1 << 17
-    /// Longest silence of the daemon, in seconds.
-    ///
-    /// Long, as it may be waiting for blocks; `--timeout` ends it earlier.
-    static let silenceLimitSeconds: UInt32 = 24 * 3_600
+    /// Time limit of the HTTP library for an answer, in seconds: longer than any, as silence is looked at here.
+    static let answerLimitSeconds: UInt32 = 365 * 24 * 3_600
+    /// Microseconds between looks at what has happened.
+    static let tickMicroseconds: lws_usec_t = 1_000_000
 
     init() throws(HTTPFault) {
+        tick = .allocate(capacity: 1)
+        tick.initialize(to: lws_sorted_usec_list_t())
         protocolName = strdup("control")
         protocols = .allocate(capacity: 2)
         protocols.initialize(repeating: lws_protocols(), count: 2)
@@ -81,29 +154,51 @@ private final class ClientLoop: @unchecked Sendable {
         info.pt_serv_buf_size = UInt32(ClientLoop.pieceByteCount)
         info.options = UInt64(LWS_SERVER_OPTION_DISABLE_IPV6)
         info.max_http_header_data = UInt16(HTTPServer.headByteLimit)
-        info.timeout_secs = ClientLoop.silenceLimitSeconds
+        info.timeout_secs = ClientLoop.answerLimitSeconds
         info.user = Unmanaged.passUnretained(self).toOpaque()
         context = lws_create_context(&info)
         if context == nil { throw .noContext("libwebsockets cannot start") }
     }
 
     deinit {
+        lws_sul_cancel(tick)
         if let context { lws_context_destroy(context) }
+        tick.deallocate()
         scratch.deallocate()
         protocols.deallocate()
         free(protocolName)
     }
 
-    func perform(_ call: HTTPClient.Call, socketPath: String, isCancelled: () -> Bool) throws -> Int {
+    /// Performs one exchange.
+    ///
+    /// `onSilence` gets the seconds since a byte last moved, about once a second, and says whether to count anew.
+    func perform(
+        _ call: HTTPClient.Call,
+        socketPath: String,
+        isCancelled: () -> Bool,
+        onSilence: (Int) throws -> Bool
+    ) throws -> Int {
         self.call = call
         status = 0
         sentByteCount = 0
+        silentTickCount = 0
         outcome = nil
-        defer { self.call = nil }
+        defer {
+            self.call = nil
+            lws_sul_cancel(tick)
+        }
         connect(call, socketPath)
+        var lastTick = lws_now_usecs()
         while outcome == nil {
             if isCancelled() { throw HTTPFault.cancelled }
+            // Only ends the library's wait: set anew before each, it never comes due within one.
+            lws_sul_schedule(context, 0, tick, { _ in }, ClientLoop.tickMicroseconds)
             guard lws_service(context, 0) >= 0 else { throw HTTPFault.interrupted }
+            let now = lws_now_usecs()
+            guard outcome == nil, now - lastTick >= ClientLoop.tickMicroseconds else { continue }
+            lastTick = now
+            silentTickCount += 1
+            if try onSilence(silentTickCount) { silentTickCount = 0 }
         }
         return try outcome?.get() ?? 0
     }
@@ -146,6 +241,12 @@ private final class ClientLoop: @unchecked Sendable {
     )
         -> Int32
     {
+        switch reason {
+        case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP, LWS_CALLBACK_RECEIVE_CLIENT_HTTP,
+            LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ, LWS_CALLBACK_CLIENT_HTTP_WRITEABLE:
+            silentTickCount = 0
+        default: break
+        }
         switch reason {
         case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: return appendHeaders(wsi, bytes, count)
         case LWS_CALLBACK_CLIENT_HTTP_WRITEABLE: return writePiece(wsi)

@@ -43,8 +43,25 @@ package enum HTTPFault: Error, Equatable, Sendable {
     /// The connection ended in the middle of an answer.
     case interrupted
     case cancelled
+    /// The server gave no sign of life for that many seconds, not even to a question of its own.
+    case silent(seconds: Int)
     /// The event loop of the HTTP library could not be made.
     case noContext(String)
+}
+
+extension HTTPFault: CustomStringConvertible {
+    /// What went wrong, in words.
+    package var description: String {
+        switch self {
+        case .bodyTooLong(let limit): "the body is over \(limit) bytes"
+        case .bodyBroken(let reason): "the transfer was broken off: \(reason)"
+        case .unreachable(let what): "nobody answers (\(what))"
+        case .interrupted: "the answer broke off"
+        case .cancelled: "cancelled"
+        case .silent(let seconds): "no sign of life for \(seconds) s"
+        case .noContext(let reason): reason
+        }
+    }
 }
 
 /// Names of the content types that the control API speaks.

@@ -40,6 +40,17 @@ public enum JSONFault: Error, Equatable, Sendable {
     case malformed(line: Int, column: Int, reason: String)
 }
 
+extension JSONFault: CustomStringConvertible {
+    /// What is wrong, and where.
+    public var description: String {
+        switch self {
+        case .tooLong(let byteCount, let limit): "it has \(byteCount) bytes, over the limit of \(limit)"
+        case .tooDeep(let limit): "it nests deeper than \(limit)"
+        case .malformed(let line, let column, let reason): "line \(line), column \(column): \(reason)"
+        }
+    }
+}
+
 // MARK: - Access
 
 extension JSON {

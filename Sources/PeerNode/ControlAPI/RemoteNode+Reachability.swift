@@ -21,8 +21,12 @@ extension RemoteNode {
         }
     }
 
+    /// Without waiting: a daemon that is stopped takes no connections, and the kernel lets only some stand in line.
+    private static let socketKind =
+        Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+
     private func canConnect() -> Bool {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = socket(AF_UNIX, RemoteNode.socketKind, 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var address = sockaddr_un()

@@ -12,14 +12,23 @@ public final class RemoteNode: NodeService {
     let client: HTTPClient
     let socketPath: String
     private let threads: WorkerThreads
+    /// The connections that tell the daemon that this process still wants its adds.
+    let holds = AddHolds()
 
     /// Asks the daemon at `socketPath`; nothing is sent before the first call.
-    public convenience init(socketPath: String) {
-        self.init(socketPath: socketPath, threads: WorkerThreads())
+    ///
+    /// `onSilence` is called when a call waits for the daemon, and that gives no sign of life.
+    public convenience init(socketPath: String, onSilence: @escaping @Sendable () -> Void = {}) {
+        self.init(socketPath: socketPath, threads: WorkerThreads(), onSilence: onSilence)
     }
 
-    package init(socketPath: String, threads: WorkerThreads) {
-        client = HTTPClient(socketPath: socketPath)
+    package init(
+        socketPath: String,
+        threads: WorkerThreads,
+        patience: HTTPClient.Patience = HTTPClient.Patience(),
+        onSilence: @escaping @Sendable () -> Void = {}
+    ) {
+        client = HTTPClient(socketPath: socketPath, patience: patience, onSilence: onSilence)
         self.socketPath = socketPath
         self.threads = threads
     }
@@ -155,9 +164,29 @@ public final class RemoteNode: NodeService {
         let client = client
         do {
             return try await threads.run { try body(client) { Task.isCancelled } }
+        } catch HTTPFault.silent(let seconds) {
+            throw silence(seconds)
         } catch let fault as HTTPFault {
             throw NodeError(fault)
         }
+    }
+
+    /// The daemon is there and says nothing.
+    private func silence(_ seconds: Int) -> NodeError {
+        let home = homePath
+        let process = HomeLock.holder(of: HomeFolder(path: home))
+        let name = process.map { "process \($0)" } ?? "its process"
+        let command = process.map { "`kill -CONT \($0)`" } ?? "SIGCONT"
+        return NodeError(
+            .unreachable,
+            "the daemon of \(home) (\(name)) has said nothing for \(seconds) s, although it holds the home: "
+                + "if it is stopped, \(command) lets it go on; if it is stuck, end it and start peernode again"
+        )
+    }
+
+    /// The folder of the socket, which is the daemon's home.
+    var homePath: String {
+        String(socketPath.prefix(upTo: socketPath.lastIndex(of: "/") ?? socketPath.startIndex))
     }
 
     private static func error(_ status: Int, _ body: [UInt8]) -> NodeError {
@@ -188,7 +217,44 @@ extension RemoteNode {
         var query = [("profile", profile.rawValue)]
         if onlyHash { query.append(("only-hash", "true")) }
         let target = RemoteNode.target("adds", query: query)
-        return AddSession(id: try JSONFields(try await ask(.post, target), of: "answer").text("add"))
+        let session = AddSession(
+            id: try JSONFields(try await ask(.post, target), of: "answer").text("add")
+        )
+        try await hold(session)
+        return session
+    }
+
+    /// Opens the connection that the add ends with, so that the daemon gives it up when this process is gone.
+    private func hold(_ session: AddSession) async throws {
+        let (began, tell) = AsyncThrowingStream.makeStream(
+            of: Void.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        let hold = AddHold()
+        holds.add(hold, for: session)
+        let client = client
+        // Outlives this call, so it is no child of it; it ends with the add, or with the process.
+        hold.start {
+            var call = HTTPClient.Call(.get, RemoteNode.target("adds", session.id, "hold"))
+            call.receive = { status, _ in
+                guard status < 300 else { return }
+                tell.yield()
+            }
+            do {
+                let status = try client.perform(call) { hold.hasEnded }
+                tell.finish(throwing: status < 300 ? nil : HTTPFault.interrupted)
+            } catch {
+                tell.finish(throwing: error)
+            }
+        }
+        do {
+            for try await _ in began { return }
+            throw HTTPFault.interrupted
+        } catch {
+            holds.end(session)
+            if case HTTPFault.silent(let seconds) = error { throw silence(seconds) }
+            throw NodeError.wrap(error)
+        }
     }
 
     /// As `NodeService` says.
@@ -232,13 +298,18 @@ extension RemoteNode {
 
     /// As `NodeService` says.
     public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
+        defer { holds.end(session) }
         try await ask(.post, RemoteNode.target("adds", session.id, "finish"), ["pins": .array(of: pins)])
     }
 
     /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
+        defer { holds.end(session) }
         try await ask(.delete, RemoteNode.target("adds", session.id))
     }
+
+    /// Every add of this node is held by a connection from its beginning.
+    public func holdAdd(_ session: AddSession) async throws {}
 }
 
 // MARK: - Reading
@@ -341,7 +412,7 @@ extension RemoteNode {
         if let length = source.byteCount {
             return try ImportReport(json: try await send(.post, target, source, length: length))
         }
-        let folder = String(socketPath.prefix(upTo: socketPath.lastIndex(of: "/") ?? socketPath.startIndex))
+        let folder = homePath
         let spooled = try await threads.run { try SpoolFile.spool(source, in: folder) }
         return try ImportReport(json: try await send(.post, target, spooled, length: spooled.byteCount ?? 0))
     }
@@ -379,10 +450,13 @@ extension RemoteNode {
     }
 
     /// As `NodeService` says.
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
-        -> CollectionReport
-    {
-        try await report("gc") { try removed(try JSONFields($0, of: "event").cid("removed")) }
+    public func collectGarbage(
+        forgetsOutputs: Bool,
+        removed: @escaping @Sendable (CID) throws -> Void
+    ) async throws -> CollectionReport {
+        try await report("gc", query: forgetsOutputs ? [("remembered", "true")] : []) {
+            try removed(try JSONFields($0, of: "event").cid("removed"))
+        }
     }
 
     /// As `NodeService` says.
@@ -395,10 +469,11 @@ extension RemoteNode {
     /// Reads events up to the one that says `done`.
     private func report<Report: JSONMessage & Sendable>(
         _ name: String,
+        query: [(String, String)] = [],
         _ handle: @escaping @Sendable (JSON) throws -> Void
     ) async throws -> Report {
         let last = LastValue<Report>()
-        try await events(.post, RemoteNode.target("repo", name)) { event in
+        try await events(.post, RemoteNode.target("repo", name, query: query)) { event in
             if let done = event["done"] { last.set(try Report(json: done)) } else { try handle(event) }
         }
         guard let report = last.value else { throw NodeError(HTTPFault.interrupted) }

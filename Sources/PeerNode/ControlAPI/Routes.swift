@@ -179,8 +179,11 @@ extension ControlServer {
         switch (request.method, names) {
         case (.get, []): responder.respond(try await node.repositoryStatistics())
         case (.post, ["gc"]):
+            let forgets = try ControlServer.flag(request, "remembered", default: false)
             try await stream(responder) {
-                try await self.node.collectGarbage { try responder.event(["removed": .cid($0)]) }.json
+                try await self.node.collectGarbage(forgetsOutputs: forgets) {
+                    try responder.event(["removed": .cid($0)])
+                }.json
             }
         case (.post, ["verify"]):
             try await stream(responder) {

@@ -7,11 +7,19 @@ final class UploadTable: Sendable {
     static let limit = 16
 
     private let uploads = Mutex<[String: Upload]>([:])
+    /// Adds that a connection of their client stands for.
+    private let held = Mutex<Set<AddSession>>([])
+
+    /// Lets the uploads of an add wait for as long as its client is there.
+    func hold(_ session: AddSession) { _ = held.withLock { $0.insert(session) } }
 
     /// Starts an upload; `add` reads what its pieces bring.
-    func begin(_ add: @escaping @Sendable (PipeSource) async throws -> AddedNode) throws(NodeError) -> String
-    {
-        let upload = Upload(add)
+    func begin(
+        _ session: AddSession,
+        _ add: @escaping @Sendable (PipeSource) async throws -> AddedNode
+    ) throws(NodeError) -> String {
+        let isHeld = held.withLock { $0.contains(session) }
+        let upload = Upload(session, isHeld: isHeld, add)
         let id = RandomName.make()
         let isAccepted = uploads.withLock { uploads in
             uploads = uploads.filter { !$0.value.hasEnded }
@@ -44,6 +52,17 @@ final class UploadTable: Sendable {
         return try await upload.result.value
     }
 
+    /// Ends the uploads of an add that nobody wants any more.
+    func abandon(_ session: AddSession) {
+        _ = held.withLock { $0.remove(session) }
+        let all = uploads.withLock { uploads in
+            let mine = uploads.filter { $0.value.session == session }
+            for id in mine.keys { uploads[id] = nil }
+            return mine.values.map(\.self)
+        }
+        for upload in all { upload.pipe.fail("the client went away") }
+    }
+
     func abandonAll() {
         for upload in uploads.withLock({ $0.values.map(\.self) }) {
             upload.pipe.fail("the daemon is stopping")
@@ -53,9 +72,13 @@ final class UploadTable: Sendable {
 
 /// One file on its way in.
 final class Upload: Sendable {
-    /// Longest wait for the next piece, in seconds: its sender may be a pipe that a slow program feeds.
-    static let idleLimitSeconds = 3_600
+    /// Longest wait for the next piece when the client is known to be there, in seconds: as good as none.
+    ///
+    /// What feeds the client may be a slow program. Without that knowledge the wait is a pipe's.
+    static let heldLimitSeconds = 365 * 24 * 3_600
 
+    /// The add that it belongs to.
+    let session: AddSession
     let pipe: BytePipe
     /// Outlives the requests that feed it, so it is no child of theirs; it ends with the pipe.
     let result: Task<AddedNode, any Error>
@@ -67,14 +90,20 @@ final class Upload: Sendable {
         let value = Mutex(false)
     }
 
-    init(_ add: @escaping @Sendable (PipeSource) async throws -> AddedNode) {
+    init(
+        _ session: AddSession,
+        isHeld: Bool,
+        _ add: @escaping @Sendable (PipeSource) async throws -> AddedNode
+    ) {
+        let limit = isHeld ? Upload.heldLimitSeconds : BytePipe.stallLimitSeconds
         let pipe = BytePipe()
         let ended = Flag()
+        self.session = session
         self.pipe = pipe
         self.ended = ended
         result = Task {
             defer { ended.value.withLock { $0 = true } }
-            return try await add(PipeSource(pipe, byteCount: nil, stallLimitSeconds: Upload.idleLimitSeconds))
+            return try await add(PipeSource(pipe, byteCount: nil, stallLimitSeconds: limit))
         }
     }
 

@@ -1,3 +1,4 @@
+import BlockStore
 package import Database
 package import MRProtocol
 import Multiformats
@@ -44,9 +45,31 @@ package final class JobDatabase {
         DatabaseError(
             code: DatabaseError.ResultCode.notADatabase,
             message:
-                "\(path) has schema \(version), written by a newer peernode; this one knows \(schemaVersion)",
+                "\(path) has version \(version); this program reads version \(schemaVersion): use the newer program",
             sql: nil
         )
+    }
+
+    /// Opens the file, and finds out whether it can be used.
+    package func check() throws(DatabaseError) {
+        _ = try open().rows("SELECT status, uses_memory, log FROM jobs LIMIT 1") { _ in }
+        _ = try open().rows("SELECT key FROM remembered LIMIT 1") { _ in }
+    }
+
+    /// What a failure means to the user, and what to do about it; one line.
+    package func explanation(of error: DatabaseError) -> String {
+        // What `open` found by itself says all.
+        if error.sql == nil, error.message.hasPrefix(path) { return error.message }
+        if error.isOfFullDisk(path) { return BlockStoreError.fullDisk(path, cause: error).message }
+        switch error.code.primary {
+        case .corrupt, .notADatabase:
+            return
+                "\(path) is damaged (\(error.message)); move it away: only the list of jobs and what outputs "
+                + "are remembered are lost"
+        case .busy: return "\(path) is held by another process; try again"
+        case .cannotOpen, .readOnly: return "cannot open \(path) for writing; check its permissions"
+        default: return "\(path): \(error.message)"
+        }
     }
 
     // `used` is a count of remembering turns, not a time: the smallest is the one used longest ago.
@@ -232,6 +255,37 @@ extension JobDatabase {
         }
         return forgotten
     }
+
+    /// How many outputs are remembered, and their bytes; results, which users' pins keep, are not counted.
+    package func rememberedUsage() throws(DatabaseError) -> (count: Int, byteCount: UInt64) {
+        let totals = try open().rows(
+            "SELECT count(*), total(byte_count) FROM remembered WHERE root IS NOT NULL AND length(context) > 0"
+        ) { (Int($0.integer(0)), UInt64(clamping: $0.integer(1))) }
+        return totals.first ?? (0, 0)
+    }
+
+    /// Forgets the outputs used longest ago, of at least `byteCount` bytes together if there are as many.
+    ///
+    /// - Returns: the keys that were forgotten, whose pins can go.
+    package func forgetOldest(byteCount: UInt64) throws(DatabaseError) -> [TaskKey] {
+        try inTransaction { (connection) throws(DatabaseError) in
+            let oldest = try connection.rows(
+                "SELECT key, byte_count FROM remembered WHERE length(context) > 0 ORDER BY used LIMIT ?",
+                .integer(JobDatabase.maxEvictedAtOnce)
+            ) { (TaskKey(digest: $0.bytes(0)), UInt64(clamping: $0.integer(1))) }
+            var forgotten: [TaskKey] = []
+            var freed: UInt64 = 0
+            for (key, size) in oldest where freed < byteCount {
+                try connection.run("DELETE FROM remembered WHERE key = ?", .blob(key.digest))
+                freed += size
+                forgotten.append(key)
+            }
+            return forgotten
+        }
+    }
+
+    /// Forgets all outputs.
+    package func forgetAll() throws(DatabaseError) { try open().run("DELETE FROM remembered") }
 
     /// Counts these keys as used now.
     package func touch(_ keys: [TaskKey]) throws(DatabaseError) {

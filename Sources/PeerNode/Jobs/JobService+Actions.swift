@@ -445,6 +445,7 @@ extension JobService {
         switch outcome {
         case .succeeded:
             job.status.state = .succeeded
+            job.status.phase = .finish
             if job.submission.usesRememberedOutputs { key = job.planned?.keys.job }
         case .cancelled:
             job.status.state = .cancelled

@@ -151,6 +151,7 @@ public actor JobService {
                 "\(active.count) jobs are waiting or running; wait for one to end or cancel one"
             )
         }
+        try await storage.checkDatabase()
         let submission = try admitted(submission)
         try check(submission)
         let functions = try await functions(of: submission)

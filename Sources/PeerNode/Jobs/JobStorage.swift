@@ -254,7 +254,8 @@ extension JobStorage {
             for key in forgotten { _ = try store.unpin(JobStorage.pinName(key)) }
             return nil
         } catch {
-            return "outputs are not remembered: \(error)"
+            let reason = (error as? DatabaseError).map { database.explanation(of: $0) } ?? "\(error)"
+            return "outputs are not remembered: \(reason)"
         }
     }
 
@@ -266,7 +267,8 @@ extension JobStorage {
 
     /// Removes pins that no key knows, left by a crash between the store's commit and ours.
     ///
-    /// Only for the one daemon of a home: an embedded process may be between the two right now.
+    /// Another process on the home may be between the two right now; then it finds that the output is gone when it wants
+    /// it, and makes it again.
     func removeStrayPins() {
         guard let database, let pins = try? store.pins() else { return }
         for pin in pins where pin.name.hasPrefix(JobStorage.rememberedPinPrefix) {
@@ -392,7 +394,7 @@ extension JobStorage {
                 }
             )
         } catch {
-            throw JobServiceError(.database, "cannot write jobs.db: \(error)")
+            throw JobServiceError(.database, database.explanation(of: error))
         }
     }
 
@@ -411,12 +413,17 @@ extension JobStorage {
         try read { (database) throws(DatabaseError) in try database.unfinishedJobs() } ?? []
     }
 
+    /// Finds out whether jobs can be written down.
+    func checkDatabase() throws(JobServiceError) {
+        _ = try read { (database) throws(DatabaseError) in try database.check() }
+    }
+
     private func read<T>(_ body: (JobDatabase) throws(DatabaseError) -> T) throws(JobServiceError) -> T? {
         guard let database else { return nil }
         do throws(DatabaseError) {
             return try body(database)
         } catch {
-            throw JobServiceError(.database, "cannot read jobs.db: \(error)")
+            throw JobServiceError(.database, database.explanation(of: error))
         }
     }
 }

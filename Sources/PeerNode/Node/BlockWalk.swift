@@ -20,18 +20,27 @@ enum BlockWalk {
         }
     }
 
-    /// Blocks that are not in the store though a root needs them, at most `missingLimit`.
-    static func missing(under roots: [CID], in store: any BlockStore) throws -> [CID] {
-        var missing: [CID] = []
-        var seen = Set(roots.map(\.multihash))
-        var waiting = roots
-        while let cid = waiting.popLast(), missing.count < missingLimit {
-            do {
-                for link in try read(cid, in: store).links where seen.insert(link.multihash).inserted {
-                    waiting.append(link)
+    /// A block that cannot be had, and a pin that needs it.
+    struct Missing {
+        var cid: CID
+        var pin: String
+    }
+
+    /// Blocks that are not in the store, or are wrong, though a pin needs them, at most `missingLimit`; each once.
+    static func missing(under pins: [Pin], in store: any BlockStore) throws -> [Missing] {
+        var missing: [Missing] = []
+        var seen: Set<Multihash> = []
+        for pin in pins {
+            var waiting = seen.insert(pin.root.multihash).inserted ? [pin.root] : []
+            while let cid = waiting.popLast() {
+                guard missing.count < missingLimit else { return missing }
+                do {
+                    for link in try read(cid, in: store).links where seen.insert(link.multihash).inserted {
+                        waiting.append(link)
+                    }
+                } catch let error as BlockStoreError where error.code == .notFound || error.code == .corrupt {
+                    missing.append(Missing(cid: cid, pin: pin.name))
                 }
-            } catch let error as BlockStoreError where error.code == .notFound || error.code == .corrupt {
-                missing.append(cid)
             }
         }
         return missing

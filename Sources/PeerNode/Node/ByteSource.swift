@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// Bytes that are read once, front to back; reading may block its thread.
 public protocol ByteSource: Sendable {
@@ -34,12 +35,14 @@ extension ByteSource {
 
 /// The bytes of an open file, pipe or terminal.
 public final class DescriptorSource: ByteSource {
-    /// Size of a regular file when it was opened; `nil` for anything else.
+    /// Size of a regular file when it was opened, up to which it is read; `nil` for anything else.
     public let byteCount: UInt64?
     private let descriptor: Int32
     private let name: String
     private let owned: Bool
     private let progress: @Sendable (Int) -> Void
+    /// Bytes of a file of known size that are not read yet: what is appended meanwhile is no part of it.
+    private let rest: Mutex<UInt64>
 
     /// Reads `descriptor`, which is closed with this object when `owned`.
     ///
@@ -56,6 +59,7 @@ public final class DescriptorSource: ByteSource {
         self.byteCount = byteCount
         self.owned = owned
         self.progress = progress
+        rest = Mutex(byteCount ?? .max)
     }
 
     deinit { if owned { close(descriptor) } }
@@ -64,9 +68,12 @@ public final class DescriptorSource: ByteSource {
     ///
     /// - Throws: `NodeError` with code `file`.
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let limit = Int(rest.withLock { min($0, UInt64(buffer.count)) })
+        guard limit > 0 else { return 0 }
         while true {
-            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+            let count = Glibc.read(descriptor, buffer.baseAddress, limit)
             if count >= 0 {
+                rest.withLock { $0 -= UInt64(count) }
                 progress(count)
                 return count
             }

@@ -143,6 +143,23 @@ public struct PinInfo: Hashable, Sendable {
         self.cid = cid
         self.name = name
     }
+
+    /// Refuses names that the node gives its own pins.
+    public static func checkName(_ name: String) throws(NodeError) {
+        if name.hasPrefix(LocalNode.ownPinPrefix) {
+            throw NodeError(
+                .invalidArgument,
+                "names of pins that start with ~ are the node's own, such as «\(name)»"
+            )
+        }
+        if name.hasPrefix(JobStorage.resultPinPrefix) {
+            throw NodeError(
+                .invalidArgument,
+                "«\(name)» is a name that results of jobs get; choose one that does not start with "
+                    + JobStorage.resultPinPrefix
+            )
+        }
+    }
 }
 
 /// A block and its length.
@@ -201,8 +218,12 @@ public struct RepositoryStatistics: Hashable, Sendable {
     public var byteCount: UInt64
     /// Most bytes of blocks; `nil`: no limit.
     public var byteLimit: UInt64?
-    /// Pins, those of results among them.
+    /// Pins, those of results among them, and those of remembered outputs not.
     public var pinCount: UInt64
+    /// Pins of remembered outputs.
+    public var rememberedCount: UInt64
+    /// Bytes of remembered outputs.
+    public var rememberedByteCount: UInt64
     /// Corrupt blocks set aside.
     public var quarantinedCount: UInt64
     /// The node's folder.
@@ -214,6 +235,8 @@ public struct RepositoryStatistics: Hashable, Sendable {
         byteCount: UInt64,
         byteLimit: UInt64?,
         pinCount: UInt64,
+        rememberedCount: UInt64 = 0,
+        rememberedByteCount: UInt64 = 0,
         quarantinedCount: UInt64,
         path: String
     ) {
@@ -221,6 +244,8 @@ public struct RepositoryStatistics: Hashable, Sendable {
         self.byteCount = byteCount
         self.byteLimit = byteLimit
         self.pinCount = pinCount
+        self.rememberedCount = rememberedCount
+        self.rememberedByteCount = rememberedByteCount
         self.quarantinedCount = quarantinedCount
         self.path = path
     }
@@ -249,13 +274,16 @@ public struct VerificationReport: Hashable, Sendable {
     public var checkedCount: UInt64
     /// Blocks whose bytes do not match their CID; they are quarantined.
     public var corrupt: [CID]
-    /// Blocks missing under a pin.
+    /// Blocks missing under a pin, and not among the corrupt ones.
     public var missing: [CID]
+    /// The name of a pin that needs a bad block, where one does.
+    public var neededBy: [CID: String]
 
     /// Describes a check.
-    public init(checkedCount: UInt64, corrupt: [CID], missing: [CID]) {
+    public init(checkedCount: UInt64, corrupt: [CID], missing: [CID], neededBy: [CID: String] = [:]) {
         self.checkedCount = checkedCount
         self.corrupt = corrupt
         self.missing = missing
+        self.neededBy = neededBy
     }
 }

@@ -18,7 +18,8 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func addFile(_ source: any ByteSource, in session: AddSession) async throws -> AddedNode {
-        let add = try adds.use(session, now: LocalNode.now())
+        let add = try adds.beginUse(session, now: LocalNode.now())
+        defer { adds.endUse(session, now: LocalNode.now()) }
         return try await onStore { _ in
             let builder = FileBuilder(ingest: add.ingest, settings: add.settings)
             while try builder.fill({ try source.read(into: $0) }) {}
@@ -34,7 +35,8 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func addDirectory(_ entries: [NewEntry], in session: AddSession) async throws -> AddedNode {
-        let add = try adds.use(session, now: LocalNode.now())
+        let add = try adds.beginUse(session, now: LocalNode.now())
+        defer { adds.endUse(session, now: LocalNode.now()) }
         return try await onStore { _ in
             let nodes = entries.map { (name: Array($0.name.utf8), node: ImportedNode($0.node)) }
             return AddedNode(try DirectoryBuilder.directory(nodes, into: add.ingest, settings: add.settings))
@@ -43,7 +45,8 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func addSymlink(target: String, in session: AddSession) async throws -> AddedNode {
-        let add = try adds.use(session, now: LocalNode.now())
+        let add = try adds.beginUse(session, now: LocalNode.now())
+        defer { adds.endUse(session, now: LocalNode.now()) }
         return try await onStore { _ in
             AddedNode(
                 try DirectoryBuilder.symlink(Array(target.utf8), into: add.ingest, settings: add.settings)
@@ -53,6 +56,7 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws {
+        for pin in pins { try PinInfo.checkName(pin.name) }
         let add = try adds.end(session)
         try await onStore { _ in
             if pins.isEmpty {
@@ -66,9 +70,12 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func abandonAdd(_ session: AddSession) async throws {
-        let add = try adds.end(session)
-        try await onStore { _ in try add.ingest.abandon() }
+        guard let ingest = try adds.abandon(session) else { return }
+        try await onStore { _ in try ingest.abandon() }
     }
+
+    /// As `NodeService` says.
+    public func holdAdd(_ session: AddSession) async throws { try adds.hold(session) }
 }
 
 extension AddedNode {
@@ -238,6 +245,7 @@ extension LocalNode {
 extension LocalNode {
     /// As `NodeService` says.
     public func addPin(_ cid: CID, name: String) async throws {
+        try PinInfo.checkName(name)
         // Blocks that are not here are fetched; they stay until they are pinned unless a collection comes between.
         if network != nil {
             try await onBlocks(of: cid, isWhole: true) { try BlockWalk.forEach(cid, in: $0) { _, _ in } }
@@ -280,21 +288,28 @@ extension LocalNode {
         }
     }
 
+    /// Prefix of the names of the node's own pins.
+    static let ownPinPrefix = "~"
+
     /// The pins that are not the node's own, such as those of remembered outputs.
     private static func userPins(_ store: any BlockStore) throws -> [Pin] {
-        try store.pins().filter { !$0.name.hasPrefix("~") }
+        try store.pins().filter { !$0.name.hasPrefix(LocalNode.ownPinPrefix) }
     }
 
     /// As `NodeService` says.
     public func repositoryStatistics() async throws -> RepositoryStatistics {
         let path = home.path
+        let remembered = rememberedOutputs
         return try await onStore { store in
             let figures = try store.statistics()
+            let ownCount = try store.pins().count { $0.name.hasPrefix(LocalNode.ownPinPrefix) }
             return RepositoryStatistics(
                 blockCount: UInt64(figures.blockCount),
                 byteCount: figures.blockByteCount,
                 byteLimit: figures.limitByteCount,
-                pinCount: UInt64(figures.pinCount),
+                pinCount: UInt64(max(0, figures.pinCount - ownCount)),
+                rememberedCount: UInt64(ownCount),
+                rememberedByteCount: ownCount == 0 ? 0 : remembered.byteCount,
                 quarantinedCount: UInt64(figures.quarantinedBlockCount),
                 path: path
             )
@@ -302,10 +317,18 @@ extension LocalNode {
     }
 
     /// As `NodeService` says.
-    public func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws
-        -> CollectionReport
-    {
-        try await onStore { store in
+    public func collectGarbage(
+        forgetsOutputs: Bool,
+        removed: @escaping @Sendable (CID) throws -> Void
+    ) async throws -> CollectionReport {
+        adds.dropIdle(now: LocalNode.now())
+        let remembered = rememberedOutputs
+        if forgetsOutputs {
+            try await threads.run { try remembered.forgetAll() }
+        } else {
+            await jobService().storage.removeStrayPins()
+        }
+        return try await onStore { store in
             // A reader that goes away does not stop the collection; there is no one to tell.
             let report = try store.collectGarbage { try? removed(CID(codec: .raw, multihash: $0)) }
             return CollectionReport(
@@ -324,11 +347,27 @@ extension LocalNode {
     {
         try await onStore { store in
             let report = try store.verify { if $0 % 1024 == 0 { try? progress(UInt64($0)) } }
+            let bad = try BlockWalk.missing(under: try LocalNode.pinsForReport(store), in: store)
+            let known = Dictionary(
+                bad.map { ($0.cid.multihash, $0.cid) },
+                uniquingKeysWith: { one, _ in one }
+            )
+            // A block is called by the CID that a pin needs it under, if one does.
+            let corrupt = report.corrupt.map { known[$0] ?? CID(codec: .raw, multihash: $0) }
+            let isCorrupt = Set(report.corrupt)
             return VerificationReport(
                 checkedCount: UInt64(report.checkedBlockCount),
-                corrupt: report.corrupt.map { CID(codec: .raw, multihash: $0) },
-                missing: try BlockWalk.missing(under: try store.pins().map(\.root), in: store)
+                corrupt: corrupt,
+                missing: bad.map(\.cid).filter { !isCorrupt.contains($0.multihash) },
+                neededBy: Dictionary(bad.map { ($0.cid, $0.pin) }, uniquingKeysWith: { one, _ in one })
             )
         }
+    }
+
+    /// All pins, those of the user first: their names say most.
+    private static func pinsForReport(_ store: any BlockStore) throws -> [Pin] {
+        let pins = try store.pins()
+        return pins.filter { !$0.name.hasPrefix(ownPinPrefix) }
+            + pins.filter { $0.name.hasPrefix(ownPinPrefix) }
     }
 }

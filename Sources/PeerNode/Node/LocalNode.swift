@@ -1,4 +1,5 @@
 internal import BlockStore
+internal import Database
 internal import Engines
 internal import FunctionProtocol
 internal import Glibc
@@ -83,6 +84,11 @@ public final class LocalNode: NodeService {
             throw NodeError(error)
         }
         self.store = store
+        if options.isDaemon { try LocalNode.checkJobs(home) }
+        store.whenFull { [weak store, path = home.jobDatabase] byteCount in
+            guard let store else { return }
+            RememberedOutputs(store: store, databasePath: path).makeRoom(byteCount: byteCount)
+        }
         guard let network = options.network else {
             self.network = nil
             return
@@ -95,6 +101,14 @@ public final class LocalNode: NodeService {
         }
         let service = made
         self.service.withLock { $0 = service }
+    }
+
+    /// A daemon does not start when it could not write its jobs down.
+    private static func checkJobs(_ home: HomeFolder) throws(NodeError) {
+        let database = JobDatabase(path: home.jobDatabase)
+        do throws(DatabaseError) { try database.check() } catch {
+            throw NodeError(.database, database.explanation(of: error))
+        }
     }
 
     /// Binds the addresses to listen on.
@@ -133,6 +147,11 @@ public final class LocalNode: NodeService {
     public func close() {
         adds.closeAll()
         store.close()
+    }
+
+    /// The outputs that this node remembers.
+    var rememberedOutputs: RememberedOutputs {
+        RememberedOutputs(store: store, databasePath: home.jobDatabase)
     }
 
     /// The jobs of this node, whose database is opened at the first use: most commands never need it.

@@ -26,7 +26,11 @@ public protocol NodeService: Sendable {
     /// Pins the roots, makes everything durable, and ends the session.
     func finishAdd(_ session: AddSession, pins: [PinInfo]) async throws
     /// Ends the session; what it stored and nobody else wants can be collected.
+    ///
+    /// Calls that are under way end first.
     func abandonAdd(_ session: AddSession) async throws
+    /// Takes the idle limit from an add: whoever calls this gives the add up when its user is gone.
+    func holdAdd(_ session: AddSession) async throws
 
     // MARK: Reading
 
@@ -72,7 +76,10 @@ public protocol NodeService: Sendable {
     /// What the store holds.
     func repositoryStatistics() async throws -> RepositoryStatistics
     /// Removes what no pin, add or job needs, in short batches; `removed` gets each CID.
-    func collectGarbage(removed: @escaping @Sendable (CID) throws -> Void) async throws -> CollectionReport
+    ///
+    /// With `forgetsOutputs` remembered outputs go as well, and are made again by the jobs that want them.
+    func collectGarbage(forgetsOutputs: Bool, removed: @escaping @Sendable (CID) throws -> Void) async throws
+        -> CollectionReport
     /// Reads and checks every block.
     func verify(progress: @escaping @Sendable (UInt64) throws -> Void) async throws -> VerificationReport
 
