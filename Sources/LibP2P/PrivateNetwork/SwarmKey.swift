@@ -120,3 +120,16 @@ package enum SwarmKeyFault: Error, Equatable, Sendable {
     case keyText
     case keyLength(Int)
 }
+
+extension SwarmKeyFault: CustomStringConvertible {
+    /// What is wrong.
+    package var description: String {
+        switch self {
+        case .fileLength(let count): "a file of \(count) bytes is none"
+        case .header: "its first line is not /key/swarm/psk/1.0.0/"
+        case .encoding: "its second line is none of /base16/, /base64/, /bin/"
+        case .keyText: "its third line has characters that do not belong there"
+        case .keyLength(let count): "the key has \(count) bytes, not 32"
+        }
+    }
+}
