@@ -39,7 +39,9 @@ struct NodeFunctionStore: FunctionStore {
     func check(_ source: FunctionSource, name: String, _ limits: TaskLimits) async throws
         -> FunctionDescription
     {
-        try await call.session.waiting(for: "the function \(name)") {
+        var what = "the function \(name)"
+        if name.isEmpty, case .file(let cid) = source { what += cid.description }
+        return try await call.session.waiting(for: what) {
             try await node.checkFunction(source, name: name, limits: limits)
         }
     }

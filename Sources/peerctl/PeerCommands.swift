@@ -56,13 +56,15 @@ enum PeerCommands {
         operandCount: 1...1
     ) { call in
         try await call.withNode { access in
+            let before = try await access.service.peers().filter { $0.state == "connected" }
             let peer = try await call.session.waiting(for: call.operands[0]) {
                 try await access.service.connect(call.operands[0])
             }
+            let wasConnected = before.contains { $0.peerID == peer }
             if call.wantsJSON {
                 call.print(["peerID": .string(peer)])
             } else {
-                call.streams.line("connected \(peer)")
+                call.streams.line("\(wasConnected ? "already connected" : "connected") \(peer)")
             }
         }
     }

@@ -112,8 +112,7 @@ struct Inputs: Sendable {
         var inputs: [JobInput] = []
         for text in texts {
             if text != "-", let path = try? ContentPath(parsing: text) {  // no CID: a path of the file system
-                let cid = path.names.isEmpty ? path.root : try await find(path)
-                inputs.append(JobInput(name: text, root: cid))
+                inputs.append(JobInput(name: text, root: try await find(path)))
             } else {
                 let adder = Adder(call: call, node: node, printsEntries: false, readsThrough: true)
                 let roots = try await adder.add([text], profile: .standard)
@@ -130,6 +129,7 @@ struct Inputs: Sendable {
         return String(name)
     }
 
+    /// Looks at an input before the job begins, so that one which nobody has is named, while it is waited for and after.
     private func find(_ path: ContentPath) async throws -> CID {
         try await call.session.waiting(for: "\(path)") { try await node.resolve(path).cid }
     }

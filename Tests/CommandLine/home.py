@@ -33,10 +33,10 @@ class Ended:
 class Daemon:
     """A running peernode."""
 
-    def __init__(self, home, *flags):
+    def __init__(self, home, *flags, log=subprocess.DEVNULL):
         self.process = subprocess.Popen(
             [PEERNODE, "--home", home, "--listen", "/ip4/127.0.0.1/tcp/0", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            stdout=subprocess.PIPE, stderr=log)
         self.lines = []
         for line in self.process.stdout:
             self.lines.append(line.decode().strip())
@@ -69,8 +69,8 @@ class HomeCase(unittest.TestCase):
             file.write(content)
         return path
 
-    def start_daemon(self, *flags):
-        daemon = Daemon(self.home, *flags)
+    def start_daemon(self, *flags, home=None, log=subprocess.DEVNULL):
+        daemon = Daemon(home or self.home, *flags, log=log)
 
         def stop():
             if daemon.process.poll() is None:

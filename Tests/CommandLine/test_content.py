@@ -4,7 +4,7 @@ import pty
 import subprocess
 import unittest
 
-from home import PEERCTL, HomeCase
+from home import PATIENCE, PEERCTL, HomeCase
 from text import BLOCK, trapped
 
 # CIDs that Kubo gives with --cid-version=1 --raw-leaves.
@@ -166,6 +166,31 @@ class Together(HomeCase):
                  for file in files]
         self.assertEqual(results, alone)
         self.ctl("repo", "verify")
+
+    def test_a_daemon_that_lacks_a_block_gives_an_error_and_never_a_part(self):
+        content = trapped(7, 12)
+        cid = self.add(self.write("t", content))
+        words = self.write("words", b"".join(b"word%d\n" % n for n in range(60_000)))
+        result = self.ctl("-q", "run", "--no-cache", "--map", "wc", words).word
+        counts = self.ctl("result", result).out
+        self.assertGreater(len(counts), 2 * BLOCK)
+        part = json.loads(self.ctl("--json", "ls", result).text.splitlines()[0])["name"]
+        for root, whole, leaf in [(cid, content, 5), (result, self.ctl("cat", f"{result}/{part}").out, 1)]:
+            self.ctl("pin", "rm", root)
+            lost = self.write("leaf", whole[leaf * BLOCK:(leaf + 1) * BLOCK])
+            self.ctl("block", "rm", self.ctl("add", "-n", "-q", lost).word)
+        self.start_daemon()
+        commands = [["cat", cid], ["get", cid, "-o", "out"], ["dag", "export", cid], ["result", result]]
+        running = [(command, self.start(*command)) for command in commands]
+        for command, process in running:
+            out, error = process.communicate(timeout=PATIENCE)
+            self.assertEqual(process.returncode, 1, command)
+            self.assertIn(b"is not here and no peer is connected", error, command)
+            self.assertNotIn(b"broke off", error, command)
+            # What is before the lost block may have been written, and nothing behind it.
+            if command[0] == "cat":
+                self.assertEqual(out, content[:5 * BLOCK])
+        self.assertFalse(os.path.exists(self.path("out")))
 
     def test_embedded_and_through_a_daemon_give_the_same(self):
         self.write("d/a", trapped(4, 2))

@@ -353,11 +353,20 @@ package enum BitswapFault: Error, Equatable, Sendable {
 }
 
 /// Why a peer is asked no more.
-package enum BitswapDistrust: Equatable, Sendable {
+package enum BitswapDistrust: Equatable, Sendable, CustomStringConvertible {
     /// It sent bytes that are no block it was asked for.
     case falseBlock
     /// It said HAVE, and DONT_HAVE when asked for the block, again and again.
     case brokenPromises
     /// It owed blocks and sent nothing, again and again.
     case silence
+
+    /// What it did, in words.
+    package var description: String {
+        switch self {
+        case .falseBlock: "it sent bytes that are no block it was asked for"
+        case .brokenPromises: "it said again and again that it has blocks, and did not give them"
+        case .silence: "it owed blocks and sent nothing, again and again"
+        }
+    }
 }

@@ -38,6 +38,12 @@ package struct BitswapServer: Sendable {
     package static let maxWantsPerPeer = 1024
     /// Most peers with a ledger; wants of further ones are dropped.
     package static let maxPeerCount = 4096
+    /// Entries of wantlists that one peer may send a second over a while; above it the peer is read more slowly.
+    ///
+    /// Far more than an honest peer asks for: with blocks of 256 KiB it is 2 GiB a second.
+    package static let wantsPerSecond = 8192
+    /// Entries that a peer may send at once before its rate counts: as many as one message has at most.
+    package static let maxWantBurst = BitswapMessage.maxEntryCount
     /// Answers are gathered up to about this many bytes a message; a larger block goes alone.
     package static let batchByteCount = 16 << 10
     /// A block of at most this length is sent in place of HAVE, in bytes.
@@ -49,7 +55,7 @@ package struct BitswapServer: Sendable {
     package init() {}
 
     /// Wants that are remembered for a peer.
-    package func wantCount(of peer: PeerID) -> Int { ledgers[peer]?.wants.count ?? 0 }
+    package func wantCount(of peer: PeerID) -> Int { ledgers[peer]?.wantCount ?? 0 }
 
     /// Blocks that peers wait for, at most `limit` of them.
     package func wantedCIDs(limit: Int) -> [CID] { Array(askers.keys.prefix(limit)) }
@@ -57,17 +63,32 @@ package struct BitswapServer: Sendable {
     /// Traffic with a peer; `nil` when it wanted nothing since it connected.
     package func statistics(of peer: PeerID) -> Statistics? { ledgers[peer]?.statistics }
 
+    /// When the next message of a peer may be read: later than `now` when it sent wants faster than its rate allows.
+    package mutating func nextTurn(of peer: PeerID, now: Duration) -> Duration {
+        ledgers[peer]?.nextTurn(now: now) ?? now
+    }
+
     /// A message came from a peer; only its wants matter here.
-    package mutating func receive(_ message: BitswapMessage, from peer: PeerID) -> [Action] {
+    ///
+    /// - Parameters:
+    ///   - message: what came; all of it is taken, whatever the peer's rate.
+    ///   - peer: who sent it.
+    ///   - now: time since an origin that the driver chose; a clock that stands still gives no rate beyond the burst.
+    /// - Returns: what to do now.
+    package mutating func receive(_ message: BitswapMessage, from peer: PeerID, now: Duration = .zero)
+        -> [Action]
+    {
         guard message.isFull || !message.wants.isEmpty else { return [] }
         guard ledgers[peer] != nil || ledgers.count < Self.maxPeerCount else {
             droppedWantCount += UInt64(message.wants.count)
             return []
         }
-        var ledger = ledgers[peer] ?? BitswapLedger()
+        // Taken out of the table, so that it is changed in place and not copied.
+        var ledger = ledgers.removeValue(forKey: peer) ?? BitswapLedger()
+        ledger.charge(message.wants.count, now: now)
         let droppedBefore = ledger.statistics.wantsDropped
         if message.isFull {
-            for cid in ledger.wants.keys { removeAsker(peer, of: cid) }
+            for cid in ledger.wantedCIDs { removeAsker(peer, of: cid) }
             ledger.forgetAll()
         }
         var unknown: [CID] = []
@@ -107,12 +128,17 @@ package struct BitswapServer: Sendable {
         }
         // The data of an identity CID is in the CID: nobody needs to send it.
         guard want.cid.multihash.code != Multihash.identityCode else { return }
-        let (accepted, evicted) = ledger.remember(want, limit: Self.maxWantsPerPeer)
-        if let evicted { removeAsker(peer, of: evicted) }
-        if !accepted || evicted != nil { ledger.statistics.wantsDropped += 1 }
-        guard accepted else { return }
-        askers[want.cid, default: []].insert(peer)
-        unknown.append(want.cid)
+        switch ledger.remember(want, limit: Self.maxWantsPerPeer) {
+        case .known: break
+        case .refused: ledger.statistics.wantsDropped += 1
+        case .new(let evicted):
+            if let evicted {
+                removeAsker(peer, of: evicted)
+                ledger.statistics.wantsDropped += 1
+            }
+            askers[want.cid, default: []].insert(peer)
+            unknown.append(want.cid)
+        }
     }
 
     private mutating func removeAsker(_ peer: PeerID, of cid: CID) {
@@ -146,24 +172,32 @@ package struct BitswapServer: Sendable {
     package mutating func loaded(_ blocks: [(cid: CID, data: ArraySlice<UInt8>?)], for peer: PeerID)
         -> [Action]
     {
-        guard var ledger = ledgers[peer], let batch = ledger.loading else { return [] }
+        guard var ledger = ledgers.removeValue(forKey: peer) else { return [] }
+        guard let batch = ledger.loading else {
+            ledgers[peer] = ledger
+            return []
+        }
         ledger.loading = nil
         var message = BitswapMessage()
         message.presences = batch.presences
+        let expected = Set(batch.blocks)
         for block in blocks {
             // A want that was cancelled meanwhile is not answered.
-            guard batch.blocks.contains(block.cid), let want = ledger.wants[block.cid] else { continue }
+            guard expected.contains(block.cid), let want = ledger.want(block.cid) else { continue }
             if let data = block.data {
                 message.blocks.append(BitswapMessage.Block(block.cid, data: data))
                 ledger.forget(block.cid)
                 removeAsker(peer, of: block.cid)
                 ledger.statistics.blocksSent += 1
                 ledger.statistics.bytesSent += UInt64(data.count)
-            } else if want.sendsDontHave {
+            } else {
+                ledger.noteAbsent(block.cid)
+                guard want.sendsDontHave else { continue }
                 message.presences.append(BitswapMessage.Presence(block.cid, isHeld: false))
             }
         }
-        return send(message, to: peer, of: ledger)
+        ledgers[peer] = ledger
+        return send(message, to: peer)
     }
 
     /// The message of the last `send` to `peer` was written: the next one may follow.
@@ -174,35 +208,37 @@ package struct BitswapServer: Sendable {
 
     /// The last connection to a peer is gone: everything about it is forgotten.
     package mutating func disconnected(_ peer: PeerID) {
-        guard let ledger = ledgers.removeValue(forKey: peer) else { return }
-        for cid in ledger.wants.keys { removeAsker(peer, of: cid) }
+        forgetWants(of: peer)
+        ledgers[peer] = nil
+    }
+
+    /// The peer takes no answers: what it wants is forgotten, but not how fast it asked.
+    package mutating func forgetWants(of peer: PeerID) {
+        guard var ledger = ledgers.removeValue(forKey: peer) else { return }
+        for cid in ledger.wantedCIDs { removeAsker(peer, of: cid) }
+        ledger.forgetAll()
+        ledger.loading = nil
+        ledger.isSending = false
+        ledgers[peer] = ledger
     }
 
     /// Starts the next message to a peer, unless one is in the making.
     private mutating func next(for peer: PeerID) -> [Action] {
-        guard var ledger = ledgers[peer], !ledger.isSending, ledger.loading == nil,
-            let batch = ledger.takeBatch()
-        else {
-            return []
-        }
+        guard ledgers[peer]?.isBusy == false, let batch = ledgers[peer]?.takeBatch() else { return [] }
         for presence in batch.presences where presence.isHeld { removeAsker(peer, of: presence.cid) }
         guard batch.blocks.isEmpty else {
-            ledger.loading = batch
-            ledgers[peer] = ledger
+            ledgers[peer]?.loading = batch
             return [.load(batch.blocks, for: peer)]
         }
         var message = BitswapMessage()
         message.presences = batch.presences
-        return send(message, to: peer, of: ledger)
+        return send(message, to: peer)
     }
 
-    private mutating func send(_ message: BitswapMessage, to peer: PeerID, of ledger: BitswapLedger)
-        -> [Action]
-    {
+    private mutating func send(_ message: BitswapMessage, to peer: PeerID) -> [Action] {
         var message = message
-        ledgers[peer] = ledger
         guard !message.isEmpty else { return next(for: peer) }
-        message.pendingByteCount = ledger.pendingByteCount
+        message.pendingByteCount = ledgers[peer]?.pendingByteCount ?? 0
         ledgers[peer]?.isSending = true
         return [.send(message, to: peer)]
     }

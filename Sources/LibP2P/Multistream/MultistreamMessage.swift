@@ -85,3 +85,16 @@ struct MultistreamReader: Sendable {
         return Int(length)
     }
 }
+
+extension MultistreamFault: CustomStringConvertible {
+    /// What is wrong, in words.
+    package var description: String {
+        switch self {
+        case .badLength, .badText, .noHeader: "what came is no multistream"
+        case .messageLength(let count): "a message of \(count) bytes is not one of multistream"
+        case .noneAgreed: "it serves none of the protocols that were proposed"
+        case .unexpectedAnswer: "it answered with a protocol that was not proposed"
+        case .tooManyProposals: "it proposed more than \(MultistreamMessage.maxProposalCount) protocols"
+        }
+    }
+}

@@ -105,3 +105,25 @@ package enum YamuxOpenFault: Error, Equatable, Sendable {
     /// All ids were used.
     case idsExhausted
 }
+
+extension YamuxFault: CustomStringConvertible {
+    /// What is wrong, in words.
+    package var description: String {
+        switch self {
+        case .version(let number): "yamux of version \(number)"
+        case .frameType(let number): "a frame of unknown type \(number)"
+        case .streamID(let id): "a frame is wrong for stream \(id)"
+        case .parity(let id): "stream \(id) has an id of this end's kind"
+        case .duplicateStream(let id): "stream \(id) was opened twice"
+        case .windowExceeded(let id, let allowed, let received):
+            "\(received) bytes on stream \(id), whose window has \(allowed)"
+        case .tooManyPings: "too many pings"
+        case .tooManyResets: "too many streams opened and reset"
+        case .tooManyEmptyFrames: "too many empty frames"
+        case .tooManyControlFrames: "too many control frames"
+        case .keepaliveTimeout: "it does not answer pings any more"
+        case .remoteGoAway(let code):
+            code == 0 ? "the peer went away" : "the peer went away with error \(code)"
+        }
+    }
+}

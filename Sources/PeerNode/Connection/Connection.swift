@@ -95,7 +95,7 @@ package final class Connection: LoopClient {
     func close(_ fault: ConnectionFault) {
         guard self.fault == nil else { return }
         self.fault = fault
-        counters.count(.connectionEnded, fault.name)
+        count(.connectionEnded, fault.name, because: fault.isOrdinary ? nil : fault.reason)
         session.goAway()
         // Whatever fails here fails because the connection is gone, which is what is wanted.
         try? channel.submit(&session) { _ in }
@@ -197,7 +197,7 @@ package final class Connection: LoopClient {
                 streams.removeValue(forKey: id)?.fail(.resetByPeer(code: code))
                 openers.popFirst()?.resume()
             case .refused:
-                counters.count(.streamRefused, "too many streams")
+                count(.streamRefused, "too many streams", because: "it has too many streams open")
             case .roundTrip:
                 break
             case .remoteGoesAway:
@@ -278,14 +278,27 @@ package final class Connection: LoopClient {
     }
 
     /// Counts a stream of the peer's that never came to a protocol.
-    func countRefusal(_ reason: String) { counters.count(.streamRefused, reason) }
+    func countRefusal(_ name: String, because fault: StreamFault) {
+        var isFault = false
+        switch fault {
+        case .negotiation, .protocolsRefused, .timedOut: isFault = true
+        case .resetByPeer, .closedHere, .cancelled, .connection: break
+        }
+        count(.streamRefused, name, because: isFault ? fault.description : nil)
+    }
+
+    /// Counts what became of the connection or a stream; the log hears of it where there is a reason.
+    private func count(_ kind: NetworkCounters.Kind, _ name: String, because reason: String?) {
+        guard let reason else { return counters.count(kind, name) }
+        counters.count(kind, name, because: reason, at: remote.multiaddr, peer: peer)
+    }
 
     /// Runs the handler of an inbound stream, or resets a stream too many.
     func startHandler(of stream: MuxedStream) {
         let name = stream.protocolID
         guard let service = protocols.services[name] else { return stream.reset() }
         guard inboundCounts[name, default: 0] < service.maxStreamCount else {
-            counters.count(.streamRefused, name)
+            count(.streamRefused, name, because: "it has \(service.maxStreamCount) streams of \(name) open")
             return stream.reset()
         }
         inboundCounts[name, default: 0] += 1
@@ -295,7 +308,9 @@ package final class Connection: LoopClient {
                 try await service.handler(peer, stream)
                 stream.finish()
             } catch {
-                self.counters.count(.handlerFailed, name)
+                // Streams end with their connection, and by whoever opened them.
+                let isFault = !(error is StreamFault || error is CancellationError)
+                self.count(.handlerFailed, name, because: isFault ? "\(name): \(error)" : nil)
                 stream.reset()
             }
             self.inboundCounts[name, default: 1] -= 1

@@ -10,8 +10,12 @@ package struct HostLimits: Sendable {
     package var maxConnectionCount = ConnectionLimits.maxConnectionCount
     /// Connections of one peer.
     package var maxConnectionCountPerPeer = ConnectionLimits.maxConnectionCountPerPeer
+    /// Inbound connections of one network address.
+    package var maxInboundCountPerAddress = ConnectionLimits.maxInboundCountPerAddress
     /// Inbound connections in their handshake.
     package var maxUpgradingCount = ConnectionLimits.maxUpgradingCount
+    /// Inbound connections of one network address in their handshake.
+    package var maxUpgradingCountPerAddress = ConnectionLimits.maxUpgradingCountPerAddress
     /// Streams, windows and floods of one connection.
     package var muxer = YamuxLimits()
 
@@ -36,8 +40,14 @@ package enum ConnectionLimits: Sendable {
     package static let maxConnectionCount = 1_024
     /// Connections of one peer.
     package static let maxConnectionCountPerPeer = 8
-    /// Inbound connections in their handshake.
-    package static let maxUpgradingCount = 128
+    /// Inbound connections of one network address: a hundred nodes on one machine have two each.
+    package static let maxInboundCountPerAddress = 512
+    /// Inbound connections in their handshake; a new one takes the place of the oldest of the address with the most.
+    package static let maxUpgradingCount = 256
+    /// Inbound connections of one network address in their handshake; a new one takes the place of the oldest.
+    ///
+    /// As many as the nodes of a cluster on one machine that all start at once.
+    package static let maxUpgradingCountPerAddress = 128
     /// Addresses being dialed at once.
     package static let maxDialCount = 64
     /// Inbound streams of one protocol and peer, unless the protocol says otherwise.
@@ -56,6 +66,10 @@ package enum ConnectionLimits: Sendable {
     static let backoffBase = Duration.seconds(5)
     /// Longest delay after failed dials.
     static let maxBackoff = Duration.seconds(300)
+    /// Lines in the log about one kind of fault for one reason within `logInterval`; further ones are only counted.
+    static let maxLogLineCount = 10
+    /// Time after which faults that were only counted are written about again.
+    static let logInterval = Duration.seconds(60)
     /// Events that a slow reader of `peerEvents` may fall behind.
     static let maxPeerEventCount = 1_024
 }

@@ -39,13 +39,17 @@ struct ConnectionUpgrade {
             socket.close()
         }
         defer { NetworkActor.cancel(timer) }
+        var isUnderstood = false
         do throws(ConnectionFault) {
             var input = Input(read: raw.read, write: raw.write)
             try await input.negotiate(NoiseHandshake.protocolID, role)
+            isUnderstood = true
             return try await secure(raw, input.bytes, role: role, expecting: peer)
         } catch {
+            let fault = didTimeOut ? .timedOut : socket.isClosed ? .closedHere : error
             socket.close()
-            throw didTimeOut ? .timedOut : error
+            // A stranger that said nothing at all tells nothing about its key; one that was dialed should have spoken.
+            throw isUnderstood || (role == .responder && !raw.hasReceived) ? fault : .notUnderstood(fault)
         }
     }
 

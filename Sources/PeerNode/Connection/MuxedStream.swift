@@ -17,6 +17,21 @@ package enum StreamFault: Error, Equatable, Sendable {
     case connection(ConnectionFault)
 }
 
+extension StreamFault: CustomStringConvertible {
+    /// What happened, in words.
+    package var description: String {
+        switch self {
+        case .resetByPeer: "the peer reset the stream"
+        case .closedHere: "this node closed the stream"
+        case .protocolsRefused: "the peer serves none of the protocols"
+        case .negotiation(let fault): "negotiation failed: \(fault)"
+        case .timedOut: "no answer in time"
+        case .cancelled: "cancelled"
+        case .connection(let fault): "the connection ended: \(fault)"
+        }
+    }
+}
+
 extension StreamFault {
     /// A short stable name for counters, of a stream that came to no protocol.
     var refusalName: String {
@@ -293,7 +308,7 @@ package final class MuxedStream: PeerStream {
     func fail(_ fault: StreamFault) {
         guard self.fault == nil else { return }
         self.fault = fault
-        if case .listening = negotiation { connection.countRefusal(fault.refusalName) }
+        if case .listening = negotiation { connection.countRefusal(fault.refusalName, because: fault) }
         stopTimer()
         if !hasEnded { inbox = FIFO() }
         connection.reset(id)

@@ -1,4 +1,6 @@
-/// Counts what was refused or failed, by reason, for `status`.
+import Multiformats
+
+/// Counts what was refused or failed, by reason, for `status`, and tells the log of some of each.
 @NetworkActor
 final class NetworkCounters {
     /// What kind of thing is counted.
@@ -16,8 +18,63 @@ final class NetworkCounters {
     static let maxReasonCount = 64
 
     private var counts: [Kind: [String: UInt64]] = [:]
+    private var tellings: [String: Telling] = [:]
+    private let onFault: @Sendable (NetworkFault) -> Void
 
-    nonisolated init() {}
+    /// Faults of one kind and name within an interval.
+    private struct Telling {
+        var since: ContinuousClock.Instant
+        var toldCount = 0
+        var untoldCount: UInt64 = 0
+    }
+
+    /// Counters; `onFault` takes what belongs into the log and must not block.
+    nonisolated init(onFault: @escaping @Sendable (NetworkFault) -> Void = { _ in }) {
+        self.onFault = onFault
+    }
+
+    /// Counts a fault, and tells of it unless the log has heard enough of its like.
+    ///
+    /// - Parameters:
+    ///   - kind: what was refused or closed.
+    ///   - name: why, as it is counted.
+    ///   - reason: why, in words.
+    ///   - remote: the transport address at the other end.
+    ///   - peer: who it is, if known.
+    ///   - now: the time.
+    func count(
+        _ kind: Kind,
+        _ name: String,
+        because reason: String,
+        at remote: Multiaddr,
+        peer: PeerID? = nil,
+        now: ContinuousClock.Instant = .now
+    ) {
+        count(kind, name)
+        let key = kind.rawValue + "\n" + name
+        guard tellings[key] != nil || tellings.count < Self.maxReasonCount else { return }
+        var telling = tellings[key] ?? Telling(since: now)
+        if now - telling.since >= ConnectionLimits.logInterval {
+            telling = Telling(since: now, untoldCount: telling.untoldCount)
+        }
+        if telling.toldCount < ConnectionLimits.maxLogLineCount {
+            onFault(
+                NetworkFault(
+                    kind: kind.rawValue,
+                    name: name,
+                    reason: reason,
+                    remote: remote,
+                    peer: peer,
+                    untoldCount: telling.untoldCount
+                )
+            )
+            telling.toldCount += 1
+            telling.untoldCount = 0
+        } else {
+            telling.untoldCount += 1
+        }
+        tellings[key] = telling
+    }
 
     func count(_ kind: Kind, _ reason: String) {
         let isKnown = counts[kind]?[reason] != nil

@@ -11,6 +11,8 @@ final class RawChannel {
     /// Encrypted bytes that the socket had no room for.
     private var unsent: [UInt8] = []
     private var unsentOffset = 0
+    /// Whether the other end has said anything.
+    private(set) var hasReceived = false
     /// Since when the socket has taken nothing.
     private(set) var stalledSince: Duration?
 
@@ -47,7 +49,9 @@ final class RawChannel {
         case .wouldBlock: return nil
         case .failed(let error): throw .system(error)
         case .moved(0): throw socket.isClosed ? .closedHere : .ended
-        case .moved(let count): return decrypt(.init(rebasing: buffer[..<count]))
+        case .moved(let count):
+            hasReceived = true
+            return decrypt(.init(rebasing: buffer[..<count]))
         }
     }
 

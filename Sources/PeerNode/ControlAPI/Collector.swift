@@ -1,14 +1,5 @@
 internal import Synchronization
 
-/// Gathers bytes that come piece by piece, from whatever thread.
-final class Collector: Sendable {
-    private let gathered = Mutex<[UInt8]>([])
-
-    func append(_ bytes: UnsafeRawBufferPointer) { gathered.withLock { $0 += bytes } }
-
-    var bytes: [UInt8] { gathered.withLock { $0 } }
-}
-
 /// Keeps the last of several values.
 final class LastValue<Value: Sendable>: Sendable {
     private let held = Mutex<Value?>(nil)

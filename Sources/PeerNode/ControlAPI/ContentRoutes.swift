@@ -101,24 +101,21 @@ extension ControlServer {
         case (.post, true), (.put, true): responder.respond(try await addWhole(request))
         case (.get, false):
             let path = try ControlServer.path(names)
-            try await node.read(
-                path,
-                offset: try ControlServer.number(request, "offset") ?? 0,
-                length: try ControlServer.number(request, "length")
-            ) { try responder.write($0, as: ContentType.bytes) }
-            responder.begin(contentType: ContentType.bytes)
-            responder.finish()
+            let offset = try ControlServer.number(request, "offset") ?? 0
+            let length = try ControlServer.number(request, "length")
+            let answer = try ByteAnswer(to: request, responder, contentType: ContentType.bytes)
+            try await answer.send { sink in
+                try await node.read(path, offset: offset, length: length, into: sink)
+            }
         default: throw ControlServer.unknown(request)
         }
     }
 
     func routeResults(_ request: HTTPRequest, _ names: [String], _ responder: HTTPResponder) async throws {
         guard request.method == .get, names.count == 1 else { throw ControlServer.unknown(request) }
-        try await node.readResult(try ControlServer.cid(names[0])) {
-            try responder.write($0, as: ContentType.bytes)
-        }
-        responder.begin(contentType: ContentType.bytes)
-        responder.finish()
+        let cid = try ControlServer.cid(names[0])
+        let answer = try ByteAnswer(to: request, responder, contentType: ContentType.bytes)
+        try await answer.send { sink in try await node.readResult(cid, into: sink) }
     }
 
     /// Adds and pins one file in one request.
@@ -135,14 +132,6 @@ extension ControlServer {
             try? await node.abandonAdd(session)  // the first error is the one to show
             throw error
         }
-    }
-}
-
-extension HTTPResponder {
-    /// Starts the answer with the first bytes, so that an error before them still has a status of its own.
-    func write(_ bytes: UnsafeRawBufferPointer, as contentType: String) throws {
-        begin(contentType: contentType)
-        try write(Array(bytes))
     }
 }
 
@@ -186,10 +175,9 @@ extension ControlServer {
             let pins = try ControlServer.flag(request, "pin", default: true)
             responder.respond(try await node.importCAR(try bodySource(request), pinsRoots: pins))
         case (.get, 1):
-            try await node.exportCAR(try ControlServer.cid(names[0])) {
-                try responder.write($0, as: ContentType.car)
-            }
-            responder.finish()
+            let cid = try ControlServer.cid(names[0])
+            let answer = try ByteAnswer(to: request, responder, contentType: ContentType.car)
+            try await answer.send { sink in try await node.exportCAR(cid, into: sink) }
         case (.get, 2) where names[1] == "stat":
             responder.respond(try await node.dagStatistics(try ControlServer.cid(names[0])))
         default: throw ControlServer.unknown(request)

@@ -57,6 +57,10 @@ package final class HTTPClient: Sendable {
         package var nextBodyPiece: (_ limit: Int) throws -> [UInt8] = { _ in [] }
         /// Takes a piece of the answer's body.
         package var receive: (_ status: Int, _ bytes: UnsafeRawBufferPointer) throws -> Void = { _, _ in }
+        /// Whether what was received says of itself that it is whole; asked at the end of an answer without a length.
+        ///
+        /// The HTTP library reports a body in chunks that was cut off as one that came to its end.
+        package var isWhole: () -> Bool = { false }
 
         /// A request without a body.
         package init(_ method: HTTPMethod, _ target: String) {
@@ -67,8 +71,10 @@ package final class HTTPClient: Sendable {
 
     /// Performs one exchange on the calling thread.
     ///
-    /// - Returns: the status code, after the whole body was received.
-    /// - Throws: `HTTPFault`, and what the closures of `call` throw; `.silent` when the server is not alive.
+    /// - Returns: the status code, after the whole body was received: as many bytes as its length says or, without a
+    ///   length, up to where `call.isWhole`.
+    /// - Throws: `HTTPFault`, `.interrupted` when the body ended before that, `.silent` when the server is not alive,
+    ///   and what the closures of `call` throw.
     package func perform(_ call: Call, isCancelled: @escaping () -> Bool = { false }) throws -> Int {
         var limit = patience.untilAsked
         return try perform(call, isCancelled: isCancelled) { [patience] silence in
@@ -126,6 +132,9 @@ private final class ClientLoop: @unchecked Sendable {
     private var call: HTTPClient.Call?
     private var status = 0
     private var sentByteCount: UInt64 = 0
+    private var receivedByteCount: UInt64 = 0
+    /// What the answer's head says of its length.
+    private var answerByteCount: UInt64?
     private var outcome: Result<Int, any Error>?
     private let tick: UnsafeMutablePointer<lws_sorted_usec_list_t>
     /// Ticks since a byte last moved: time during which this process was stopped is not the server's silence.
@@ -182,6 +191,8 @@ private final class ClientLoop: @unchecked Sendable {
         status = 0
         sentByteCount = 0
         silentTickCount = 0
+        receivedByteCount = 0
+        answerByteCount = nil
         outcome = nil
         defer {
             self.call = nil
@@ -252,12 +263,13 @@ private final class ClientLoop: @unchecked Sendable {
         case LWS_CALLBACK_CLIENT_HTTP_WRITEABLE: return writePiece(wsi)
         case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
             status = Int(lws_http_client_http_response(wsi))
+            answerByteCount = contentLength(wsi)
             return 0
         case LWS_CALLBACK_RECEIVE_CLIENT_HTTP: return readPiece(wsi)
         case LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ:
             return receive(UnsafeRawBufferPointer(start: bytes, count: count))
         case LWS_CALLBACK_COMPLETED_CLIENT_HTTP:
-            settle(.success(status))
+            settle(isComplete ? .success(status) : .failure(HTTPFault.interrupted))
             return -1
         case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
             settle(.failure(HTTPFault.unreachable(reasonText(bytes, count))))
@@ -267,6 +279,19 @@ private final class ClientLoop: @unchecked Sendable {
             return 0
         default: return 0
         }
+    }
+
+    private func contentLength(_ wsi: OpaquePointer?) -> UInt64? {
+        var text = [CChar](repeating: 0, count: 24)
+        let count = lws_hdr_copy(wsi, &text, Int32(text.count), WSI_TOKEN_HTTP_CONTENT_LENGTH)
+        guard count > 0 else { return nil }
+        return UInt64(String(decoding: text.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+
+    private var isComplete: Bool {
+        if let answerByteCount { return receivedByteCount == answerByteCount }
+        // An error without a length is read as far as it came: its status says that it is one.
+        return status >= 300 || call?.isWhole() == true
     }
 
     private func reasonText(_ bytes: UnsafeMutableRawPointer?, _ count: Int) -> String {
@@ -330,6 +355,7 @@ private final class ClientLoop: @unchecked Sendable {
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int32 {
+        receivedByteCount += UInt64(bytes.count)
         do {
             try call?.receive(status, bytes)
             return 0

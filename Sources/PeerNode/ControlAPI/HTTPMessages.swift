@@ -70,5 +70,7 @@ package enum ContentType {
     /// One JSON value a line.
     package static let events = "application/x-ndjson"
     package static let bytes = "application/octet-stream"
+    /// Bytes in frames of `AnswerFrame`.
+    package static let frames = "application/vnd.peernode.frames"
     package static let car = "application/vnd.ipld.car; version=1; order=dfs; dups=n"
 }

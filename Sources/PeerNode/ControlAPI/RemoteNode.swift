@@ -64,7 +64,21 @@ public final class RemoteNode: NodeService {
         type: String,
         body: @escaping @Sendable () -> (Int) throws -> [UInt8]
     ) async throws -> JSON {
-        let bytes = try await exchange { client, isCancelled in
+        let bytes = try await bytes(method, target, length: length, type: type, body: body)
+        do { return try JSON(parsing: bytes, byteLimit: RemoteNode.answerByteLimit) } catch {
+            throw NodeError(.internal, "the daemon's answer is not JSON: \(error)")
+        }
+    }
+
+    /// A request whose answer is short enough for memory.
+    private func bytes(
+        _ method: HTTPMethod,
+        _ target: String,
+        length: UInt64 = 0,
+        type: String = ContentType.bytes,
+        body: @escaping @Sendable () -> (Int) throws -> [UInt8] = { { _ in [] } }
+    ) async throws -> [UInt8] {
+        try await exchange { client, isCancelled in
             var answer: [UInt8] = []
             var call = HTTPClient.Call(method, target)
             call.contentLength = length
@@ -83,40 +97,35 @@ public final class RemoteNode: NodeService {
             guard status < 300 else { throw RemoteNode.error(status, answer) }
             return answer
         }
-        do { return try JSON(parsing: bytes, byteLimit: RemoteNode.answerByteLimit) } catch {
-            throw NodeError(.internal, "the daemon's answer is not JSON: \(error)")
-        }
     }
 
-    /// A request whose answer is bytes, given to `sink` as they come.
+    /// A request whose answer is bytes in frames, given to `sink` as they come.
     ///
-    /// - Returns: the number of bytes.
-    func download(_ target: String, into sink: @escaping ByteSink) async throws -> UInt64 {
+    /// - Parameters:
+    ///   - names: of the path, behind the version.
+    ///   - query: further items of the query.
+    ///   - sink: takes the bytes.
+    /// - Throws: the daemon's error, also one in the middle of the bytes; `NodeError` with `.unreachable` when the answer
+    ///   ends before it is whole.
+    func download(_ names: [String], query: [(String, String)] = [], into sink: @escaping ByteSink)
+        async throws
+    {
+        let target = RemoteNode.target(names, query: query + [("frames", "true")])
         try await exchange { client, isCancelled in
-            var received: UInt64 = 0
+            var reader = AnswerFrameReader()
             var refusal: [UInt8] = []
             var call = HTTPClient.Call(.get, target)
             call.receive = { status, bytes in
                 if status >= 300 {
-                    refusal += bytes.prefix(RemoteNode.uploadPieceByteCount)
+                    refusal += bytes.prefix(max(0, RemoteNode.uploadPieceByteCount - refusal.count))
                 } else {
-                    received += UInt64(bytes.count)
-                    try sink(bytes)
+                    try reader.receive(bytes, sink)
                 }
             }
-            do {
-                let status = try client.perform(call, isCancelled: isCancelled)
-                guard status < 300 else { throw RemoteNode.error(status, refusal) }
-            } catch HTTPFault.interrupted where received > 0 {
-                throw Interruption(received: received)
-            }
-            return received
+            call.isWhole = { reader.hasEnded }
+            let status = try client.perform(call, isCancelled: isCancelled)
+            guard status < 300 else { throw RemoteNode.error(status, refusal) }
         }
-    }
-
-    /// An answer that broke off after some bytes.
-    struct Interruption: Error {
-        var received: UInt64
     }
 
     /// A request whose answer is events, one JSON value a line.
@@ -143,6 +152,8 @@ public final class RemoteNode: NodeService {
                     )
                 }
             }
+            // Who reads events knows which one is the last.
+            call.isWhole = { line.isEmpty }
             let status = try client.perform(call, isCancelled: isCancelled)
             guard status < 300 else { throw RemoteNode.error(status, line) }
         }
@@ -335,35 +346,17 @@ extension RemoteNode {
         length: UInt64?,
         into sink: @escaping ByteSink
     ) async throws {
-        do {
-            _ = try await download(fileTarget(path, offset, length), into: sink)
-        } catch let interruption as Interruption {
-            // Asking again from where the answer broke off gives the reason, or the rest.
-            let rest = length.map { $0 - interruption.received }
-            do {
-                _ = try await download(fileTarget(path, offset + interruption.received, rest), into: sink)
-            } catch is Interruption {
-                throw NodeError(HTTPFault.interrupted)
-            }
-        }
-    }
-
-    private func fileTarget(_ path: ContentPath, _ offset: UInt64, _ length: UInt64?) -> String {
         var query: [(String, String)] = []
         if offset > 0 { query.append(("offset", "\(offset)")) }
         if let length { query.append(("length", "\(length)")) }
-        return RemoteNode.target(["files", path.root.description] + path.names, query: query)
+        try await download(["files", path.root.description] + path.names, query: query, into: sink)
     }
 }
 
 extension RemoteNode {
     /// As `NodeService` says.
     public func readResult(_ cid: CID, into sink: @escaping ByteSink) async throws {
-        do {
-            _ = try await download(RemoteNode.target("results", cid.description), into: sink)
-        } catch is Interruption {
-            throw NodeError(HTTPFault.interrupted)
-        }
+        try await download(["results", cid.description], into: sink)
     }
 }
 
@@ -372,9 +365,7 @@ extension RemoteNode {
 extension RemoteNode {
     /// As `NodeService` says.
     public func block(_ cid: CID) async throws -> [UInt8] {
-        let collector = Collector()
-        _ = try await download(RemoteNode.target("blocks", cid.description)) { collector.append($0) }
-        return collector.bytes
+        try await bytes(.get, RemoteNode.target("blocks", cid.description))
     }
 
     /// As `NodeService` says.
@@ -397,13 +388,7 @@ extension RemoteNode {
 
     /// As `NodeService` says.
     public func exportCAR(_ cid: CID, into sink: @escaping ByteSink) async throws {
-        do {
-            _ = try await download(RemoteNode.target("dags", cid.description), into: sink)
-        } catch is Interruption {
-            // A DAG that cannot be exported to the end cannot be walked either: that gives the reason.
-            _ = try await dagStatistics(cid)
-            throw NodeError(HTTPFault.interrupted)
-        }
+        try await download(["dags", cid.description], into: sink)
     }
 
     /// As `NodeService` says.

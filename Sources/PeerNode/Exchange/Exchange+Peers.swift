@@ -112,7 +112,9 @@ extension Exchange {
         while let chunk = try await stream.read(atMost: ExchangeLimits.readByteCount) {
             var rest = chunk[...]
             do {
-                while let bytes = try reader.next(&rest) {
+                while true {
+                    await waitForTurn(of: peer)
+                    guard let bytes = try reader.next(&rest) else { break }
                     await receive(try BitswapMessage(bytes: bytes), from: peer)
                 }
             } catch {
@@ -137,7 +139,12 @@ extension Exchange {
     private func receive(_ message: BitswapMessage, from peer: PeerID) async {
         guard links[peer] != nil else { return }
         apply(client.receive(message, from: peer, now: now))
-        for action in server.receive(message, from: peer) {
+        guard message.isFull || !message.wants.isEmpty else { return }
+        await beginLookup(for: peer)
+        defer { endLookup(for: peer) }
+        // It may have left meanwhile, and is to be forgotten then.
+        guard links[peer] != nil else { return }
+        for action in server.receive(message, from: peer, now: now) {
             if case .find(let cids) = action {
                 let found = await reader.byteCounts(of: cids)
                 queueAnswers(server.found(found))
@@ -145,6 +152,37 @@ extension Exchange {
                 queueAnswers([action])
             }
         }
+    }
+
+    /// Waits while a peer is ahead of the rate at which its wants are taken, so that the others get their turns.
+    private func waitForTurn(of peer: PeerID) async {
+        var isHeldBack = false
+        while !Task.isCancelled {
+            let time = now
+            let turn = server.nextTurn(of: peer, now: time)
+            guard turn > time else { return }
+            if !isHeldBack { figures.heldBackMessageCount += 1 }
+            isHeldBack = true
+            // Cancelled: the loop ends.
+            try? await Task.sleep(for: min(turn - time, ExchangeLimits.clockTick))
+        }
+    }
+
+    /// Waits until no other lookup for this peer is under way: a peer with many streams has one turn at the store, too.
+    private func beginLookup(for peer: PeerID) async {
+        guard lookups[peer] != nil else {
+            lookups[peer] = []
+            return
+        }
+        await withCheckedContinuation { lookups[peer, default: []].append($0) }
+    }
+
+    private func endLookup(for peer: PeerID) {
+        guard lookups[peer]?.isEmpty == false, let next = lookups[peer]?.removeFirst() else {
+            lookups[peer] = nil
+            return
+        }
+        next.resume()
     }
 
     // MARK: Wants
@@ -244,7 +282,7 @@ extension Exchange {
         guard links[peer]?.number == number else { return }
         links[peer]?.answers = []
         links[peer]?.isAnswering = false
-        server.disconnected(peer)
+        server.forgetWants(of: peer)
     }
 
     // MARK: Writing

@@ -27,6 +27,8 @@ package actor Exchange {
     var lastFetchNumber = 0
     /// Fetches that wait for a block.
     var fetchers: [CID: Set<Int>] = [:]
+    /// Peers with a lookup under way, and what waits behind it: at most one message of each of their streams.
+    var lookups: [PeerID: [CheckedContinuation<Void, Never>]] = [:]
     var partials = PartialMessages()
     var figures = ExchangeStatus()
     private var isStopped = false

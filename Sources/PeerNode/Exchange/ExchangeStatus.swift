@@ -15,6 +15,8 @@ package struct ExchangeStatus: Equatable, Sendable {
     package var refusedStreamCount: UInt64 = 0
     /// Wants of peers that asked for more than is remembered for one.
     package var droppedWantCount: UInt64 = 0
+    /// Messages read later than they could have been, as their peers sent wants faster than their rate.
+    package var heldBackMessageCount: UInt64 = 0
     /// Peers that lied or kept silent, and are not asked any more.
     package var distrustedPeerCount: UInt64 = 0
     /// Blocks asked for and not here yet.

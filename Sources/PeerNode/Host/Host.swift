@@ -12,14 +12,16 @@ package final class Host {
     let configuration: HostConfiguration
     let publicKey: PublicKey
     let protocols = ProtocolTable()
-    let counters = NetworkCounters()
+    let counters: NetworkCounters
     private let upgrade: ConnectionUpgrade
     private let tasks = TaskNursery()
     private let resolver = NameResolver()
     private var listeners: [ListeningSocket] = []
     private var connections: [PeerID: [Connection]] = [:]
     private var connectionCount = 0
-    private var upgradingCount = 0
+    private var inboundCounts: [RemoteNetwork: Int] = [:]
+    private var handshakes = HandshakeTable()
+    private var handshakeSockets: [Int: Socket] = [:]
     private var dialCount = 0
     private var backoff = DialBackoff()
     private var book = AddressBook()
@@ -30,6 +32,7 @@ package final class Host {
     /// A host that does nothing yet.
     package nonisolated init(_ configuration: HostConfiguration) {
         self.configuration = configuration
+        counters = NetworkCounters(onFault: configuration.onFault)
         do {
             publicKey = try PublicKey(ed25519: configuration.identity.publicKey.bytes)
         } catch {
@@ -117,7 +120,7 @@ package final class Host {
         HostStatus(
             addresses: listenAddresses,
             connectionCount: connectionCount,
-            upgradingCount: upgradingCount,
+            upgradingCount: handshakes.count,
             streamCount: connections.values.joined().reduce(0) { $0 + $1.streamCount },
             counters: counters.snapshot
         )
@@ -127,31 +130,73 @@ package final class Host {
 
     private func acceptLoop(_ listener: ListeningSocket) async {
         while let socket = await listener.accept() {
-            guard upgradingCount < configuration.limits.maxUpgradingCount,
-                connectionCount < configuration.limits.maxConnectionCount, !isStopping
-            else {
-                counters.count(.upgradeFailed, ConnectionFault.tooManyConnections.name)
+            guard !isStopping, hasRoom(for: socket.remote) else {
+                countFailedHandshake(.tooManyConnections, socket.remote)
                 socket.close()
                 continue
             }
-            upgradingCount += 1
-            tasks.add { await self.accept(socket) }
+            let number = beginHandshake(socket)
+            tasks.add { await self.accept(socket, number) }
         }
     }
 
-    private func accept(_ socket: Socket) async {
+    private func hasRoom(for remote: TCPEndpoint) -> Bool {
+        connectionCount < configuration.limits.maxConnectionCount
+            && inboundCounts[RemoteNetwork(remote), default: 0]
+                < configuration.limits.maxInboundCountPerAddress
+    }
+
+    /// Makes room for a handshake, at the cost of an older one if need be.
+    private func beginHandshake(_ socket: Socket) -> Int {
+        let (number, displaced) = handshakes.add(
+            RemoteNetwork(socket.remote),
+            limit: configuration.limits.maxUpgradingCount,
+            shareLimit: configuration.limits.maxUpgradingCountPerAddress
+        )
+        // Its task ends with the socket, and counts it.
+        if let displaced { handshakeSockets[displaced]?.close() }
+        handshakeSockets[number] = socket
+        return number
+    }
+
+    /// Takes a handshake out of the table.
+    ///
+    /// - Returns: whether it was still in it, and not displaced.
+    private func endHandshake(_ number: Int) -> Bool {
+        defer { handshakes.remove(number) }
+        handshakeSockets[number] = nil
+        return handshakes.contains(number)
+    }
+
+    private func accept(_ socket: Socket, _ number: Int) async {
         let outcome: ConnectionUpgrade.Outcome
         do throws(ConnectionFault) {
-            defer { upgradingCount -= 1 }
             outcome = try await upgrade.accept(socket)
         } catch {
-            return counters.count(.upgradeFailed, error.name)
+            let wasDisplaced = !endHandshake(number)
+            return countFailedHandshake(wasDisplaced ? .displaced : error, socket.remote)
         }
+        guard endHandshake(number) else { return countFailedHandshake(.displaced, socket.remote) }
         do throws(ConnectionFault) {
             try await hold(admit(outcome, isInbound: true), outcome.leftover)
         } catch {
-            counters.count(.upgradeFailed, error.name)
+            countFailedHandshake(error, socket.remote, outcome.remote.peer)
         }
+    }
+
+    private func countFailedHandshake(_ fault: ConnectionFault, _ remote: TCPEndpoint, _ peer: PeerID? = nil)
+    {
+        counters.count(
+            .upgradeFailed,
+            fault.name,
+            because: advice(on: fault),
+            at: remote.multiaddr,
+            peer: peer
+        )
+    }
+
+    private func advice(on fault: ConnectionFault) -> String {
+        fault.advice(hasSwarmKey: configuration.swarmKey != nil)
     }
 
     private func admit(
@@ -167,6 +212,7 @@ package final class Host {
                 .dialedSelf
             } else if ofPeer >= configuration.limits.maxConnectionCountPerPeer
                 || connectionCount >= configuration.limits.maxConnectionCount
+                || (isInbound && !hasRoom(for: outcome.channel.raw.socket.remote))
             {
                 .tooManyConnections
             } else {
@@ -185,6 +231,7 @@ package final class Host {
         )
         connections[peer, default: []].append(connection)
         connectionCount += 1
+        if isInbound { inboundCounts[RemoteNetwork(connection.remote), default: 0] += 1 }
         counters.count(.connectionOpened, isInbound ? "inbound" : "outbound")
         if ofPeer == 0 { publish(.connected(peer)) }
         return connection
@@ -196,9 +243,15 @@ package final class Host {
         let peer = connection.peer
         connections[peer]?.removeAll { $0 === connection }
         connectionCount -= 1
+        if connection.isInbound { forgetInbound(RemoteNetwork(connection.remote)) }
         guard connections[peer]?.isEmpty == true else { return }
         connections[peer] = nil
         publish(.disconnected(peer))
+    }
+
+    private func forgetInbound(_ network: RemoteNetwork) {
+        inboundCounts[network, default: 1] -= 1
+        if inboundCounts[network] == 0 { inboundCounts[network] = nil }
     }
 
     // MARK: Connections out
@@ -246,12 +299,12 @@ package final class Host {
                     return try await dial(endpoint, expecting: peer)
                 } catch {
                     backoff.failed(endpoint, now: .now)
-                    counters.count(.dialFailed, error.name)
+                    countFailedDial(error, endpoint, peer)
                     if case .noise(.wrongPeer(let other)) = error {
                         code = .wrongPeer
                         failures.append("\(endpoint.multiaddr) is peer \(other)")
                     } else {
-                        failures.append("\(endpoint.multiaddr): \(error.reason)")
+                        failures.append("\(endpoint.multiaddr): \(advice(on: error))")
                     }
                 }
             }
@@ -259,6 +312,21 @@ package final class Host {
         let target = peer.map { "peer \($0)" } ?? addresses.map { "\($0)" }.joined(separator: ", ")
         let reasons = failures.isEmpty ? "the name has no address" : failures.joined(separator: "; ")
         throw HostError(code, "cannot reach \(target): \(reasons)")
+    }
+
+    /// Who cannot be reached is no fault for the log; who answers and is not understood is.
+    private func countFailedDial(_ fault: ConnectionFault, _ endpoint: TCPEndpoint, _ peer: PeerID?) {
+        switch fault {
+        case .system, .timedOut, .closedHere, .dialedSelf: counters.count(.dialFailed, fault.name)
+        default:
+            counters.count(
+                .dialFailed,
+                fault.name,
+                because: advice(on: fault),
+                at: endpoint.multiaddr,
+                peer: peer
+            )
+        }
     }
 
     private func dial(_ endpoint: TCPEndpoint, expecting peer: PeerID?) async throws(ConnectionFault)

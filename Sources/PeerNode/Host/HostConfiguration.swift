@@ -16,6 +16,10 @@ package struct HostConfiguration: Sendable {
     package var servesDiagnostics: Bool
     /// What peers may do.
     package var limits = HostLimits()
+    /// Takes what belongs into the log: connections and streams refused or closed for a fault, a few of each reason.
+    ///
+    /// It must not block.
+    package var onFault: @Sendable (NetworkFault) -> Void = { _ in }
 
     /// A configuration; no swarm key and no diagnostics unless said otherwise.
     package init(

@@ -40,7 +40,7 @@ package struct HostError: Error, Sendable, CustomStringConvertible {
         case .protocolsRefused:
             self.init(.protocolsRefused, "peer \(peer) does not serve \(protocols.joined(separator: ", "))")
         case .connection(let fault):
-            self.init(.interrupted, "the connection to \(peer) ended: \(fault.name)")
+            self.init(.interrupted, "the connection to \(peer) ended: \(fault)")
         case .resetByPeer:
             self.init(.interrupted, "peer \(peer) reset the stream for \(protocols.joined(separator: ", "))")
         case .timedOut:

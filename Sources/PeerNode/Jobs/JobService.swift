@@ -197,16 +197,31 @@ public actor JobService {
 
     /// Ends a job without a result; returns when that is recorded.
     ///
-    /// - Throws: `JobServiceError.unknownJob`, `.jobEnded`.
+    /// A job that a daemon left and that nobody runs now is only marked: the next daemon does not take it up.
+    ///
+    /// - Throws: `JobServiceError.unknownJob`, `.jobEnded`, `.database`.
     public func cancel(_ id: JobID) async throws(JobServiceError) {
-        guard let job = try await unfinishedJob(id), !job.isEnding else {
-            let status = try await status(of: id)
-            throw JobServiceError(.jobEnded, "job \(id) has ended: \(status.state.rawValue)")
-        }
+        guard let job = try await unfinishedJob(id), !job.isEnding else { return try await cancelLeft(id) }
         let actions = coordinator.cancel(job.number, now: now)
         if actions.isEmpty { end(job, .cancelled) } else { apply(actions) }
         guard active[job.number] != nil else { return }
         await waitForEnd(of: job)
+    }
+
+    /// Marks an unfinished job that this process does not run as cancelled.
+    ///
+    /// Nobody else runs it: daemons alone write unfinished jobs down, and a daemon has its home to itself.
+    private func cancelLeft(_ id: JobID) async throws(JobServiceError) {
+        let status = try await status(of: id)
+        guard !status.state.isFinal, activeJob(id) == nil, !configuration.resumesJobs else {
+            throw JobServiceError(.jobEnded, "job \(id) has ended: \(status.state.rawValue)")
+        }
+        var record = try await endedJob(id)
+        record.status.state = .cancelled
+        record.status.result = nil
+        record.status.endedAt = WallClock.milliseconds
+        record.log.append(JobLogEntry(time: WallClock.milliseconds, message: JobState.cancelled.rawValue))
+        try await storage.save(record)
     }
 
     /// The job's log, oldest line first.

@@ -25,7 +25,7 @@ extension TaskFault {
         case .recordTooLong(let file, let offset, let limit):
             "a record of \(file) at byte \(offset) is longer than \(limit) bytes; raise the limit or skip long records"
         case .blockUnavailable(let cid, let file, let offset, let reason):
-            "block \(cid) of \(file) at byte \(offset) cannot be read: \(reason)"
+            TaskFault.unavailable(cid, file, offset, reason)
         case .mapOutputUnavailable(let cid, let reason): "map output \(cid) cannot be read: \(reason)"
         case .malformedMapOutput(let index, let reason):
             "map output number \(index) is not a run file: \(reason)"
@@ -43,6 +43,15 @@ extension TaskFault {
 }
 
 extension TaskFault {
+    /// Names the block once, also where the input is that block, and where the reason names it too.
+    private static func unavailable(_ cid: CID, _ file: String, _ offset: UInt64, _ reason: String) -> String
+    {
+        let name = cid.description
+        let place = file.isEmpty || file == name ? "" : " of \(file) at byte \(offset)"
+        let why = reason.replacing("block \(name)", with: "it").replacing(name, with: "it")
+        return "block \(name)\(place) cannot be read: \(why)"
+    }
+
     /// The fault with what `names` says instead of the CIDs of functions.
     func naming(_ names: [CID: String]) -> TaskFault {
         guard case .userFunction(let failure) = self else { return self }

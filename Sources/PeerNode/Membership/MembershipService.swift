@@ -155,7 +155,7 @@ package actor MembershipService: GossipDelegate {
             peer: peer,
             isConnected: connected != nil,
             state: member?.state,
-            address: connected?.address ?? member?.record.addresses.first,
+            address: connected.map { address(of: $0, member) } ?? member?.record.addresses.first,
             roundTripTime: connected?.roundTripTime,
             agent: agent.isEmpty ? hello?.agent ?? "" : agent,
             protocols: connected?.protocols ?? [],
@@ -163,6 +163,14 @@ package actor MembershipService: GossipDelegate {
             busySlots: hello.map { Int($0.busySlots) },
             engines: hello?.engines ?? []
         )
+    }
+
+    /// Where a connected peer can be reached: who dialed this node did it from a port that nobody can dial, but its signed
+    /// record says where it listens.
+    private func address(of connected: ConnectedPeer, _ member: Member?) -> Multiaddr {
+        guard connected.isInbound, let addresses = member?.record.addresses else { return connected.address }
+        let host = connected.address.tcpEndpoint?.host
+        return addresses.first { $0.tcpEndpoint?.host == host } ?? addresses.first ?? connected.address
     }
 
     /// Figures for `status`.

@@ -8,7 +8,7 @@ package struct PeerSummary: Equatable, Sendable {
     package var isConnected: Bool
     /// What membership thinks of it; `nil` for a peer that is no member, such as a plain IPFS node.
     package var state: MemberState?
-    /// Where it is connected, or else where it says it listens.
+    /// Where it was dialed, or else where it says it listens; where it dialed from only when it does not say.
     package var address: Multiaddr?
     package var roundTripTime: Duration?
     /// Empty until identify is done.

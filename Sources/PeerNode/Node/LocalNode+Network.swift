@@ -67,14 +67,23 @@ extension LocalNode {
 
     /// As `NodeService` says.
     public func disconnect(_ peer: String) async throws {
-        try await connected().membership.disconnect(try NodeNetwork.peer(peer))
+        let network = try connected()
+        let id = try NodeNetwork.peer(peer)
+        guard await network.host.connectedPeers().contains(where: { $0.id == id }) else {
+            throw NodeError(.notFound, "peer \(peer) is not connected; `peerctl peers` lists those that are")
+        }
+        await network.membership.disconnect(id)
     }
 
     /// As `NodeService` says.
     public func ping(_ peer: String) async throws -> Double {
         let network = try connected()
         do throws(HostError) {
-            return try await network.host.ping(try LocalNode.peer(peer)) / .milliseconds(1)
+            let peer = try LocalNode.peer(peer)
+            guard peer != network.host.localPeer else {
+                throw HostError(.noAddress, "\(peer) is this node itself, which has no connection to ping")
+            }
+            return try await network.host.ping(peer) / .milliseconds(1)
         } catch {
             throw NodeError(.unreachable, error.message)
         }
@@ -127,6 +136,7 @@ extension NodeNetwork {
             "blocksUnwanted": blocks.unwantedBlockCount, "badMessages": blocks.badMessageCount,
             "streamsRefused": blocks.refusedStreamCount, "peersDistrusted": blocks.distrustedPeerCount,
             "wantsDropped": blocks.droppedWantCount,
+            "messagesHeldBack": blocks.heldBackMessageCount,
         ]
         let served = await calls.figures
         counters["calls"] = [

@@ -34,20 +34,20 @@ final class NodeNetwork: Sendable {
     ) throws(NodeError) {
         let identity = try IdentityFile.load(home)
         let log = options.log
-        let host = Host(
-            HostConfiguration(
-                identity: identity,
-                listen: try options.listen.map(NodeNetwork.address),
-                swarmKey: try NodeNetwork.swarmKey(options.swarmKey),
-                agent: Version.agent,
-                servesDiagnostics: options.diagnostics
-            )
+        var configuration = HostConfiguration(
+            identity: identity,
+            listen: try options.listen.map(NodeNetwork.address),
+            swarmKey: try NodeNetwork.swarmKey(options.swarmKey),
+            agent: Version.agent,
+            servesDiagnostics: options.diagnostics
         )
+        configuration.onFault = { NodeNetwork.note($0, log) }
+        let host = Host(configuration)
         self.host = host
         exchange = Exchange(
             host: host,
             store: store,
-            onEvent: { log(.debug, "exchange", ["event": "\($0)"]) }
+            onEvent: { NodeNetwork.note($0, log) }
         )
         let service = makeService(exchange)
         let signer: ReceiptSigner
@@ -145,7 +145,25 @@ final class NodeNetwork: Sendable {
         do throws(SwarmKeyFault) {
             return try SwarmKey(file: bytes)
         } catch {
-            throw NodeError(.invalidArgument, "\(path) is not a libp2p swarm.key (\(error))")
+            throw NodeError(.invalidArgument, "\(path) is not a libp2p swarm.key: \(error)")
+        }
+    }
+
+    private static func note(_ fault: NetworkFault, _ log: Log) {
+        let fields: KeyValuePairs = [
+            "remote": fault.remote.description, "peer": fault.peer?.description ?? "unknown",
+            "reason": fault.reason, "untold": "\(fault.untoldCount)",
+        ]
+        log(.info, fault.kind, fields)
+    }
+
+    private static func note(_ event: ExchangeEvent, _ log: Log) {
+        switch event {
+        case .distrusted(let peer, let reason):
+            log(.info, "asked for no more blocks", ["peer": peer.description, "reason": "\(reason)"])
+        case .badMessage(let peer, let reason):
+            // The stream that it ends is told of by the host, which limits the lines.
+            log(.debug, "bad message of bitswap", ["peer": peer.description, "reason": reason])
         }
     }
 

@@ -201,4 +201,93 @@ struct BitswapServerTests {
         #expect(server.loaded([(cid, [1][...])], for: peer) == [])
         #expect(server.statistics(of: peer) == nil)
     }
+
+    /// A CID that costs no hashing.
+    private static func madeUpCID(_ number: Int) -> CID {
+        let digest = (0..<32).map { UInt8(truncatingIfNeeded: $0 < 8 ? number >> (8 * $0) : 0) }
+        return CID(codec: .raw, multihash: Multihash(code: Multihash.sha256Code, digest: digest))
+    }
+
+    private static func list(_ numbers: Range<Int>, priority: Int32 = 1, full: Bool = false) -> BitswapMessage
+    {
+        var message = BitswapMessage()
+        message.wants = numbers.map {
+            .init(madeUpCID($0), kind: .have, priority: priority, sendsDontHave: true)
+        }
+        message.isFull = full
+        return message
+    }
+
+    @Test("a want said again while its answer is under way is nothing new; once answered it is one")
+    func repeated() throws {
+        let (cid, peer) = (Self.cid(1), try Self.peer(1))
+        let message = Self.wants(.init(cid, kind: .block, sendsDontHave: true))
+        var server = BitswapServer()
+        #expect(server.receive(message, from: peer) == [.find([cid])])
+        #expect(server.receive(message, from: peer) == [])
+        #expect(server.found([(cid, nil)]) == [.send(Self.answer(lacks: [cid]), to: peer)])
+        #expect(server.sent(to: peer) == [])
+        #expect(server.receive(message, from: peer) == [.find([cid])])
+        #expect(server.found([(cid, 9)]) == [.load([cid], for: peer)])
+        #expect(server.receive(message, from: peer) == [])
+        #expect(
+            server.loaded([(cid, [1][...])], for: peer) == [
+                .send(Self.answer(blocks: [(cid, [1])]), to: peer)
+            ]
+        )
+    }
+
+    @Test("what one peer asks again is not told again to others that asked for the same")
+    func notToldTwice() throws {
+        let cid = Self.cid(1)
+        let (one, other) = (try Self.peer(1), try Self.peer(2))
+        let message = Self.wants(.init(cid, kind: .have, sendsDontHave: true))
+        var server = BitswapServer()
+        for peer in [one, other] {
+            _ = server.receive(message, from: peer)
+            #expect(server.found([(cid, nil)]) == [.send(Self.answer(lacks: [cid]), to: peer)])
+            #expect(server.sent(to: peer) == [])
+        }
+    }
+
+    /// Each of these went through the whole list for every want of every message.
+    @Test(
+        "lists that repeat, rise in priority or replace each other are taken one after another without end",
+        arguments: ["the same", "rising", "replacing"]
+    )
+    func manyLists(kind: String) throws {
+        let peer = try Self.peer(1)
+        var server = BitswapServer()
+        for round in 0..<400 {
+            let first = kind == "the same" ? 0 : round * BitswapServer.maxWantsPerPeer
+            let list = Self.list(
+                first..<first + BitswapServer.maxWantsPerPeer,
+                priority: kind == "rising" ? Int32(round) : 1,
+                full: kind == "replacing"
+            )
+            for case .find(let cids) in server.receive(list, from: peer) {
+                // Nothing is written, so that answers to all of them wait.
+                _ = server.found(cids.map { ($0, nil) })
+            }
+            #expect(server.wantCount(of: peer) == BitswapServer.maxWantsPerPeer)
+        }
+    }
+
+    @Test("a peer that sends wants faster than its rate is read later, and others are not")
+    func rate() throws {
+        let (greedy, modest) = (try Self.peer(1), try Self.peer(2))
+        var server = BitswapServer()
+        let burst = BitswapServer.maxWantBurst / 1025
+        for _ in 0..<burst { _ = server.receive(Self.list(0..<1024), from: greedy, now: .seconds(1)) }
+        _ = server.receive(Self.list(0..<1024), from: modest, now: .seconds(1))
+        #expect(server.nextTurn(of: greedy, now: .seconds(1)) == .seconds(1))
+        for _ in 0..<9 { _ = server.receive(Self.list(0..<1024), from: greedy, now: .seconds(1)) }
+        let turn = server.nextTurn(of: greedy, now: .seconds(1))
+        #expect(turn > .seconds(2))
+        #expect(server.nextTurn(of: modest, now: .seconds(1)) == .seconds(1))
+        // Taking no answers does not give it another burst.
+        server.forgetWants(of: greedy)
+        #expect(server.nextTurn(of: greedy, now: .seconds(1)) == turn)
+        #expect(server.nextTurn(of: greedy, now: .seconds(3)) == .seconds(3))
+    }
 }

@@ -172,6 +172,24 @@ struct JobServiceTests {
         #expect(status.result == expected.result)
     }
 
+    @Test("A job that a daemon left is cancelled for good by a process that runs no jobs")
+    func cancelsWhatADaemonLeft() async throws {
+        let harness = try JobHarness()
+        let spec = harness.wordCount(try harness.add(randomText(byteCount: 1_000, seed: 8)))
+        let daemon = JobService(store: harness.store, configuration: harness.configuration(resumes: true))
+        let id = try await daemon.submit(JobSubmission(spec: spec))
+        await daemon.stop()
+        let command = JobService(store: harness.store, configuration: harness.configuration())
+        try await command.cancel(id)
+        #expect(try await command.status(of: id).state == .cancelled)
+        #expect(try await command.log(of: id).last?.message == "cancelled")
+        let error = await #expect(throws: JobServiceError.self) { try await command.cancel(id) }
+        #expect(error?.code == .jobEnded)
+        let next = JobService(store: harness.store, configuration: harness.configuration(resumes: true))
+        let state = try await harness.withRunning(next) { try await $0.end(of: id).state }
+        #expect(state == .cancelled)
+    }
+
     @Test func manyJobsAtOnceDoNotMix() async throws {
         let harness = try JobHarness()
         let texts = (0..<8).map { randomText(byteCount: 400_000, seed: 100 + UInt64($0)) }

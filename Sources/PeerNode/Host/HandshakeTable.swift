@@ -1,0 +1,64 @@
+import Multiformats
+
+/// Where a connection comes from, as far as its share of the connections is concerned: one IPv4 address, or one IPv6
+/// network of 64 bits, all of whose addresses a single machine may have.
+struct RemoteNetwork: Hashable, Sendable {
+    private let bytes: [UInt8]
+
+    /// The network of an endpoint; names, which no accepted socket has, share one.
+    init(_ endpoint: TCPEndpoint) {
+        switch endpoint.host {
+        case .ip4(let address): bytes = address.bytes
+        case .ip6(let address): bytes = Array(address.bytes.prefix(8))
+        case .name: bytes = []
+        }
+    }
+}
+
+/// The inbound connections in their handshake, and which of them has to go when there are too many.
+///
+/// A new one is never turned away: it takes the place of the oldest, of its own network where that has its share. A peer
+/// that speaks is through within a few round trips; the places of those that hold one and say nothing are the oldest.
+struct HandshakeTable: Sendable {
+    private var networks: [Int: RemoteNetwork] = [:]
+    private var counts: [RemoteNetwork: Int] = [:]
+    private var lastNumber = 0
+
+    /// Handshakes under way.
+    var count: Int { networks.count }
+
+    /// Takes a handshake in.
+    ///
+    /// - Parameters:
+    ///   - network: where it comes from.
+    ///   - limit: most handshakes in all.
+    ///   - shareLimit: most of one network.
+    /// - Returns: its number; and that of the one that has to go for it, which is out of the table already.
+    mutating func add(_ network: RemoteNetwork, limit: Int, shareLimit: Int) -> (number: Int, displaced: Int?)
+    {
+        var displaced: Int?
+        if counts[network, default: 0] >= shareLimit {
+            displaced = oldest(of: network)
+        } else if count >= limit {
+            displaced = counts.max { $0.value < $1.value }.flatMap { oldest(of: $0.key) }
+        }
+        if let displaced { remove(displaced) }
+        lastNumber += 1
+        networks[lastNumber] = network
+        counts[network, default: 0] += 1
+        return (lastNumber, displaced)
+    }
+
+    /// Takes a handshake out; nothing when it is out already.
+    mutating func remove(_ number: Int) {
+        guard let network = networks.removeValue(forKey: number) else { return }
+        counts[network, default: 1] -= 1
+        if counts[network] == 0 { counts[network] = nil }
+    }
+
+    func contains(_ number: Int) -> Bool { networks[number] != nil }
+
+    private func oldest(of network: RemoteNetwork) -> Int? {
+        networks.lazy.filter { $0.value == network }.map(\.key).min()
+    }
+}
