@@ -223,7 +223,8 @@ struct JavaScriptFaultTests {
         )
         #expect(functionFault { _ = try many.map("x") }?.message.contains("more than 256 counters") == true)
         for call in [
-            "counter('g', '')", "counter()", "counter('g')", "counter('g', 'n', 1.5)", "counter('g', {})", "counter('g', 'n', '1')",
+            "counter('g', '')", "counter()", "counter('g')", "counter('g', 'n', 1.5)", "counter('g', {})",
+            "counter('g', 'n', '1')",
         ] {
             let helper = try FunctionHelper.script("export function map() { \(call) }")
             #expect(

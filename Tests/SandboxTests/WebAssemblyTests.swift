@@ -207,10 +207,14 @@ struct WebAssemblyTests {
         #expect(none.process.isUsable)
     }
 
-    @Test("Emitted bytes that are no pairs are refused, with the function and the record", arguments: [0, 1] as [UInt64])
+    @Test(
+        "Emitted bytes that are no pairs are refused, with the function and the record",
+        arguments: [0, 1] as [UInt64]
+    )
     func halfPairs(skipLimit: UInt64) throws {
         let helper = try WebAssemblyTests.helper(WebAssemblyTests.echo.bytes, skipLimit: skipLimit)
-        let records = skipLimit > 0 ? "skipped, as no pair\nthese are no pairs" : "these are no pairs\nnor is this"
+        let records =
+            skipLimit > 0 ? "skipped, as no pair\nthese are no pairs" : "these are no pairs\nnor is this"
         let fault = functionFault { _ = try helper.map(records, offset: 7) }
         #expect(fault?.message == "emit was given bytes that are no packed pairs")
         #expect(fault?.stack == "at function 3")

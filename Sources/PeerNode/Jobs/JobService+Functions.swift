@@ -97,7 +97,8 @@ extension JobService {
         if report.droppedLogByteCount > 0 {
             job.note("\(place): and \(report.droppedLogByteCount) bytes of log more", time: time)
         }
-        let limit = min(JobLimits.maxSkippedShown, job.status.spec.skipBad)
+        // The one that passes the limit too.
+        let limit = min(JobLimits.maxSkippedShown, job.status.spec.skipBad + 1)
         for failure in report.skipped where job.skippedShownCount < limit {
             job.skippedShownCount += 1
             let named = failure.naming(job.status.functionNames)

@@ -27,6 +27,7 @@ struct PolicyFile: Sendable {
     /// - Parameters:
     ///   - change: changes what the file says.
     ///   - publish: gets the new policy while no other change can be made.
+    /// - Throws: what `change` throws; `NodeError` with code `file` when the file cannot be read or written.
     func update(
         _ change: (inout Policy) throws(NodeError) -> Void,
         publish: (Policy) -> Void

@@ -92,7 +92,7 @@ import Testing
         #expect(!gate.isSandboxTrialDue(now: start))
         #expect(gate.isSandboxTrialDue(now: start + PolicyGate.sandboxTrialInterval))
         gate.sandbox = .tried(missing: [])
-        #expect(!gate.isSandboxTrialDue(now: start + 10 * PolicyGate.sandboxTrialInterval))
+        #expect(!gate.isSandboxTrialDue(now: start + PolicyGate.sandboxTrialInterval * 10))
     }
 
     @Test("a wrong file allows nothing, is not written over, and can be reset")
