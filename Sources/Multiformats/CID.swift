@@ -137,18 +137,3 @@ public enum CIDFault: Error, Equatable, Sendable {
         return decoded.value
     }
 }
-
-extension CIDFault: CustomStringConvertible {
-    /// What is wrong, in words.
-    public var description: String {
-        switch self {
-        case .truncated: "it ends early"
-        case .trailingBytes(let count): "\(count) bytes follow it"
-        case .version(let number): "it is of version \(number)"
-        case .varint: "it has a malformed number"
-        case .digestLength(let function, let count):
-            "a digest of \(count) bytes is not one of hash function \(function)"
-        case .multibase(let text): "its text is malformed: \(text)"
-        }
-    }
-}

@@ -111,17 +111,3 @@ public enum PeerIDFault: Error, Equatable, Sendable {
     case text
     case textLength(Int)
 }
-
-extension PeerIDFault: CustomStringConvertible {
-    /// What is wrong, in words.
-    public var description: String {
-        switch self {
-        case .multihash(let fault): "\(fault)"
-        case .hashFunction(let code): "it is a hash of function \(code)"
-        case .inlineKeyLength(let count): "a key of \(count) bytes does not stand in it"
-        case .codec(let code): "it is a CID of codec \(code)"
-        case .text: "it is neither base58 nor the text of a CID"
-        case .textLength(let count): "\(count) characters are too many"
-        }
-    }
-}
