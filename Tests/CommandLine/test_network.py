@@ -38,7 +38,7 @@ class NetworkTests(HomeCase):
     def test_malformed_addresses_are_refused_by_name(self):
         for flag in ("--listen", "--bootstrap"):
             with self.subTest(flag):
-                self.assertIn("nonsense", self.node(flag, "nonsense", code=1))
+                self.assertIn("nonsense", self.node(flag, "nonsense", code=2))
         self.start_daemon()
         self.assertIn("nonsense", self.ctl("connect", "nonsense", code=2).err)
 
