@@ -56,7 +56,7 @@ class Refusals(HomeCase):
         short = self.write("short", b"/key/swarm/psk/1.0.0/\n/base16/\n0102\n")
         self.assertIn("2 bytes, not 32", self.refused_key(short))
         self.start_node("home")
-        error = self.ctl("connect", "/ip4/127.0.0.1/tcp/1/p2p/Qm", code=1).err
+        error = self.ctl("connect", "/ip4/127.0.0.1/tcp/1/p2p/Qm", code=2).err
         self.assertIn("malformed", error)
         self.assertNotIn("Fault", error)
 

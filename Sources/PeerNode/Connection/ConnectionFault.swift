@@ -1,3 +1,4 @@
+import Glibc
 package import LibP2P
 
 /// Why a connection could not be made, or ended.
@@ -48,6 +49,8 @@ package enum ConnectionFault: Error, Equatable, Sendable {
     var isOrdinary: Bool {
         switch self {
         case .ended, .closedHere, .yamux(.remoteGoAway(0)): true
+        // A peer that leaves while bytes are on their way to it.
+        case .system(let error): error.code == ECONNRESET || error.code == EPIPE
         default: false
         }
     }
