@@ -67,7 +67,7 @@ class Usage(HomeCase):
             (["policy", "allow", "--limit", "memroy=1", "others"], "did you mean memory?"),
             (["policy", "allow", "--limit", "memory=0", "others"], "such as 512M"),
             (["policy", "allow", "--limit", "cpu=soon", "others"], "such as 30s"),
-            (["policy", "allow", "--commands", "network"], "named peers only"),
+            (["policy", "allow", "--commands", "network"], "to a peer by its id"),
             (["policy", "deny", "self"], "`self` is you"),
             (["run", file], "--map"),
             (["run", "--map", "wc"], "usage: peerctl run"),

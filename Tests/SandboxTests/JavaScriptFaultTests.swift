@@ -41,7 +41,7 @@ struct JavaScriptFaultTests {
                 column: 1
             ),
             Invalid(text: "export const mapp = 1", message: "no function map, combine or reduce", line: 0),
-            Invalid(text: "", message: "no function map, combine or reduce", line: 0),
+            Invalid(text: "", message: "the file is empty", line: 0),
             Invalid(text: "export function reduce() {}", message: "no function map;", line: 0),
             Invalid(text: "export const map = 'x'", message: "map is \"x\", not a function", line: 0),
             Invalid(text: "export async function map() {}", message: "map is asynchronous", line: 0),

@@ -91,7 +91,8 @@ final class WorkerPool: Sendable {
 /// `@unchecked Sendable`: `engines` is touched only by the attempt that runs on the thread.
 final class Slot: @unchecked Sendable {
     let executor = ThreadExecutor()
-    private var engines: [JobNumber: (execution: JobExecution, engine: any JobEngine)] = [:]
+    private typealias Known = (execution: JobExecution, functions: JobFunctions?, engine: any JobEngine)
+    private var engines: [JobNumber: Known] = [:]
 
     /// Engines that a slot keeps for jobs that take turns.
     private static let maxEngineCount = 8
@@ -106,11 +107,13 @@ final class Slot: @unchecked Sendable {
     }
 
     private func engine(for execution: JobExecution) throws(TaskFault) -> any JobEngine {
-        if let known = engines[execution.number] { return known.engine }
+        let functions = execution.functions
+        // Its functions are loaded anew when their limits change.
+        if let known = engines[execution.number], known.functions === functions { return known.engine }
         let engine = try execution.makeEngine()
         engines = engines.filter { !$0.value.execution.isCancelled }
         if engines.count >= Slot.maxEngineCount { engines.removeAll() }
-        engines[execution.number] = (execution, engine)
+        engines[execution.number] = (execution, functions, engine)
         return engine
     }
 }

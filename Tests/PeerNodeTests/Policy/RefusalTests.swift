@@ -147,7 +147,7 @@ struct RefusalTests {
             text in
             let engine = try #require(try await hello(peer).engines.first { $0.hasPrefix("commands") })
             let caller = try #require(try gate.policy().peers.keys.first)
-            let job = spec(text, map: .command("yes word | head -n 1000"))
+            let job = spec(text, map: .command("seq 1000 | sed 's/.*/word\\t1/'"))
             #expect(await failure(peer, task(job, attempt: 1, engine: engine)) == nil)
             let limits = PolicyLimits([.output: 100])
             try gate.set(PolicyGrant([.builtin, .command], limits: limits), for: .peer(caller))
