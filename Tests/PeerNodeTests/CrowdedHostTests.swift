@@ -51,7 +51,7 @@ private struct LoggedHost {
     func firstFault() async -> NetworkFault {
         while true {
             if let fault = faults.first { return fault }
-            await NetworkActor.yield()
+            await Task.yield()
         }
     }
 
@@ -102,7 +102,7 @@ struct CrowdedHostTests {
             _ = try await crowded.visit()
             let name = ConnectionFault.displaced.name
             while crowded.host.status.counters["inbound handshakes failed"]?[name] != 7 {
-                await NetworkActor.yield()
+                await Task.yield()
             }
             #expect(crowded.host.status.upgradingCount == 3)
             for stranger in strangers { stranger.socket.close() }
@@ -116,10 +116,10 @@ struct CrowdedHostTests {
         try await LoggedHost.run(limits) { crowded in
             let upgrade = ConnectionUpgrade(identity: Ed25519.KeyPair(), swarmKey: nil)
             let held = try await upgrade.dial(try await crowded.stranger().socket, expecting: nil)
-            while crowded.host.status.connectionCount == 0 { await NetworkActor.yield() }
+            while crowded.host.status.connectionCount == 0 { await Task.yield() }
             await #expect(throws: HostError.self) { try await crowded.visit() }
             held.channel.raw.socket.close()
-            while crowded.host.status.connectionCount > 0 { await NetworkActor.yield() }
+            while crowded.host.status.connectionCount > 0 { await Task.yield() }
             _ = try await crowded.visit()
         }
     }
@@ -184,7 +184,7 @@ struct NetworkFaultTests {
     func ordinary() async throws {
         try await LoggedHost.run { logged in
             _ = try await logged.visit()
-            while logged.host.status.connectionCount > 0 { await NetworkActor.yield() }
+            while logged.host.status.connectionCount > 0 { await Task.yield() }
             #expect(logged.faults == [])
         }
     }
