@@ -14,7 +14,7 @@ struct IdleHelpersTests {
     init() throws { folder = try TemporaryFolder() }
 
     /// The functions of another job, with the same command.
-    private func job() -> JobFunctions {
+    private func job() throws -> JobFunctions {
         let spec = JobSpec(
             map: command,
             combine: nil,
@@ -27,7 +27,7 @@ struct IdleHelpersTests {
             spec,
             functions: [LoadedFunction(command: "cat")],
             settings: FunctionSettings(spec),
-            workFolder: folder.path,
+            room: try WorkRoom(under: folder.path),
             idle: idle
         )
     }
@@ -36,7 +36,7 @@ struct IdleHelpersTests {
         "Beyond the limit the one unused for longest ends, whosever it is, and a later attempt gets a new one"
     )
     func limit() throws {
-        let (first, second) = (job(), job())
+        let (first, second) = (try job(), try job())
         defer { [first, second].forEach { $0.close() } }
         let helpers = try (0..<3).map { _ in try first.borrow(command) }
         for helper in helpers { first.giveBack(helper) }
@@ -53,7 +53,7 @@ struct IdleHelpersTests {
 
     @Test("A helper goes back to its own job only, and ends with it")
     func owners() throws {
-        let (first, second) = (job(), job())
+        let (first, second) = (try job(), try job())
         defer { second.close() }
         let mine = try first.borrow(command)
         first.giveBack(mine)
@@ -69,7 +69,7 @@ struct IdleHelpersTests {
 
     @Test("A helper that comes back after its job has closed ends")
     func lateReturn() throws {
-        let job = job()
+        let job = try job()
         let helper = try job.borrow(command)
         job.close()
         job.giveBack(helper)
