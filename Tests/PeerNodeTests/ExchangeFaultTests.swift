@@ -175,6 +175,46 @@ struct ExchangeFaultTests {
         }
     }
 
+    @Test(
+        "a peer that sends wants without end is read at its rate, on all its streams; another gets its block"
+    )
+    func wantFlood() async throws {
+        // A clock that stands still gives no rate beyond the burst.
+        try await withNodes(2, clock: { .seconds(1) }) { network, nodes in
+            let cid = try nodes[0].put([bytes])[0]
+            let flooder = await ScriptedPeer(9, in: network) { _, _ in }
+            var message = BitswapMessage()
+            message.wants = (0..<BitswapServer.maxWantsPerPeer).map {
+                .init(CID.of(Array("lacking \($0)".utf8), codec: .raw), kind: .have, sendsDontHave: true)
+            }
+            let flood = message.delimitedBytes
+            try await with(flooder, connectedTo: nodes[0]) {
+                var streams: [any PeerStream] = []
+                for _ in 0..<4 {
+                    streams.append(
+                        try await flooder.host.openStream(
+                            to: nodes[0].id,
+                            protocolIDs: [BitswapMessage.protocolID]
+                        )
+                    )
+                }
+                await withTaskGroup(of: Void.self) { group in
+                    for stream in streams {
+                        // Ends with the stream.
+                        group.addTask { while (try? await stream.write(flood)) != nil {} }
+                    }
+                    let exchange = nodes[0].exchange
+                    while await exchange.status().heldBackMessageCount < UInt64(streams.count) {
+                        await Task.yield()
+                    }
+                    let fetched = try? await nodes[1].exchange.block(cid)
+                    #expect(fetched?.count == bytes.count)
+                    for stream in streams { await stream.reset() }
+                }
+            }
+        }
+    }
+
     @Test("answers on the stream that wants went out on are read too, as py-libp2p sends them")
     func answersOnWantStream() async throws {
         try await withNodes(1) { network, nodes in

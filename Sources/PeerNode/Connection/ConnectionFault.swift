@@ -32,7 +32,8 @@ package enum ConnectionFault: Error, Equatable, Sendable {
         case .noise(let fault): "security failed: \(fault)"
         case .yamux(let fault): "\(fault)"
         case .notUnderstood(let fault): fault.reason
-        case .system, .timedOut, .ended, .closedHere, .writeStalled, .tooManyConnections, .displaced,
+        case .system(let error): error.description
+        case .timedOut, .ended, .closedHere, .writeStalled, .tooManyConnections, .displaced,
             .dialedSelf:
             name
         }

@@ -170,11 +170,14 @@ extension Exchange {
 
     /// Waits until no other lookup for this peer is under way: a peer with many streams has one turn at the store, too.
     private func beginLookup(for peer: PeerID) async {
-        guard lookups[peer] != nil else {
-            lookups[peer] = []
-            return
+        await withCheckedContinuation { continuation in
+            // Looked at in here: the one before may end its lookup until the continuation is made.
+            guard lookups[peer] != nil else {
+                lookups[peer] = []
+                return continuation.resume()
+            }
+            lookups[peer]?.append(continuation)
         }
-        await withCheckedContinuation { lookups[peer, default: []].append($0) }
     }
 
     private func endLookup(for peer: PeerID) {
