@@ -23,6 +23,7 @@ struct ExchangeOverHostTests {
             for host in hosts { group.addTask { await host.run() } }
             for exchange in exchanges { group.addTask { await exchange.run() } }
             defer { group.cancelAll() }
+            await serveBitswap(hosts)
             _ = try await hosts[0].connect(to: address)
             try await exchanges[0].fetchDAG(roots[0], ingest: stores[0].makeIngest())
             #expect(try read(roots[0], in: stores[0]) == first)
@@ -81,6 +82,7 @@ struct ExchangeOverHostTests {
             for host in hosts { group.addTask { await host.run() } }
             for exchange in exchanges { group.addTask { await exchange.run() } }
             defer { group.cancelAll() }
+            await serveBitswap([holder, friend])
             _ = try await friend.connect(to: address)
             _ = try await stranger.connect(to: address)
             let writes = abuse.writes
@@ -100,6 +102,13 @@ struct ExchangeOverHostTests {
             case .wantFlood, .byteByByte, .halfMessages: break
             }
             #expect(await exchanges[0].partials.byteCount <= ExchangeLimits.maxPartialByteCount)
+        }
+    }
+
+    /// Returns when the exchanges have begun, so that peers learn it when they connect.
+    private func serveBitswap(_ hosts: [Host]) async {
+        for host in hosts {
+            while await !host.protocolNames.contains(BitswapMessage.protocolID) { await Task.yield() }
         }
     }
 
