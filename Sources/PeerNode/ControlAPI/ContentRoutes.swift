@@ -17,6 +17,7 @@ extension ControlServer {
         let session = AddSession(id: id)
         switch (request.method, Array(names.dropFirst())) {
         case (.delete, []):
+            uploads.abandon(session)
             try await node.abandonAdd(session)
             responder.respond(ControlServer.done)
         case (.get, ["hold"]): try await hold(session, responder)

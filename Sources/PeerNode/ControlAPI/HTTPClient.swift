@@ -88,14 +88,18 @@ package final class HTTPClient: Sendable {
     /// Returns when the server answered a short question, whatever it said.
     private func askWhetherAlive(_ isCancelled: @escaping () -> Bool) throws {
         var isTold = false
-        _ = try perform(Call(.get, HTTPClient.question), isCancelled: isCancelled) {
-            [patience, onSilence] silence in
-            if silence >= patience.untilTold, !isTold {
-                isTold = true
-                onSilence()
+        do {
+            _ = try perform(Call(.get, HTTPClient.question), isCancelled: isCancelled) {
+                [patience, onSilence] silence in
+                if silence >= patience.untilTold, !isTold {
+                    isTold = true
+                    onSilence()
+                }
+                if silence >= patience.untilGivenUp { throw HTTPFault.silent(seconds: patience.untilGivenUp) }
+                return false
             }
-            if silence >= patience.untilGivenUp { throw HTTPFault.silent(seconds: patience.untilGivenUp) }
-            return false
+        } catch HTTPFault.unreachable, HTTPFault.interrupted {
+            // A server with all its connections taken turns a question away; one that is gone ends the exchange itself.
         }
     }
 

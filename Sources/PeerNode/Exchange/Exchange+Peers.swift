@@ -254,6 +254,8 @@ extension Exchange {
             case .find: break
             case .load(let cids, _):
                 let blocks = await reader.load(cids)
+                // What a connection asked for that has gone meanwhile is none of the next one's.
+                guard links[peer]?.number == number else { return }
                 queueAnswers(server.loaded(blocks, for: peer))
             case .send(let message, _):
                 do {

@@ -17,7 +17,8 @@ struct RemoteNetwork: Hashable, Sendable {
 
 /// The inbound connections in their handshake, and which of them has to go when there are too many.
 ///
-/// A new one is never turned away: it takes the place of the oldest, of its own network where that has its share. A peer
+/// A new one is never turned away: it takes the place of the oldest, of its own network where that has its share, else of
+/// the networks that have most. A peer
 /// that speaks is through within a few round trips; the places of those that hold one and say nothing are the oldest.
 struct HandshakeTable: Sendable {
     private var networks: [Int: RemoteNetwork] = [:]
@@ -40,7 +41,8 @@ struct HandshakeTable: Sendable {
         if counts[network, default: 0] >= shareLimit {
             displaced = oldest(of: network)
         } else if count >= limit {
-            displaced = counts.max { $0.value < $1.value }.flatMap { oldest(of: $0.key) }
+            let most = counts.values.max()
+            displaced = networks.filter { counts[$0.value] == most }.keys.min()
         }
         if let displaced { remove(displaced) }
         lastNumber += 1

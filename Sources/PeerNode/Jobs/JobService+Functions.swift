@@ -152,7 +152,8 @@ extension JobService {
         let note =
             count > 1 ? "\(count) tasks of the \(phase.rawValue)\(what)" : "\(phase.rawValue) \(task)\(what)"
         if let index = job.status.notes.firstIndex(where: {
-            $0.hasSuffix(what) && $0.contains(phase.rawValue)
+            $0.hasSuffix(what)
+                && ($0.hasPrefix("\(phase.rawValue) ") || $0.contains(" tasks of the \(phase.rawValue) gave"))
         }) {
             job.status.notes[index] = note
         } else {

@@ -56,8 +56,9 @@ final class AddTable: Sendable {
     /// Takes the idle limit from an add.
     func hold(_ session: AddSession) throws(NodeError) {
         let isKnown = adds.withLock { adds in
+            guard let add = adds[session.id], !add.isAbandoned else { return false }
             adds[session.id]?.isHeld = true
-            return adds[session.id] != nil
+            return true
         }
         if !isKnown { throw AddTable.unknown(session) }
     }

@@ -158,7 +158,7 @@ package final class PolicyGate: Sendable {
                 if grant?.engines.contains(.command) == true, subject != .own {
                     throw NodeError(
                         .invalidArgument,
-                        "commands are not sandboxed: allow them to named peers only"
+                        "commands read what the user of this node can read: allow them to named peers only"
                     )
                 }
             }
