@@ -59,7 +59,7 @@ class NetworkTests(HomeCase):
         self.assertEqual(entry["address"], address)
         self.assertFalse(entry["connected"])
         self.assertIn("refused", entry["lastFailure"])
-        self.assertIn("connection refused", self.ctl("status").text)
+        self.assertIn("Connection refused", self.ctl("status").text)
         self.wait_for(lambda status: status["bootstrap"][0]["failures"] > 1)
 
     def test_strangers_are_counted(self):

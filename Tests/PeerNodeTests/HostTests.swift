@@ -293,7 +293,7 @@ struct HostTests {
         try await HostPair.run { pair in
             let address = try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/1")
             let error = await #expect(throws: HostError.self) { try await pair.first.connect(to: address) }
-            #expect(error?.code == .unreachable && error?.message.contains("connection refused") == true)
+            #expect(error?.code == .unreachable && error?.message.contains("Connection refused") == true)
             let stranger = PeerID(try PublicKey(ed25519: Ed25519.KeyPair().publicKey.bytes))
             let other = await #expect(throws: HostError.self) {
                 try await pair.first.openMuxedStream(to: stranger, protocolIDs: ["/x"])
