@@ -1,6 +1,7 @@
 import Multiformats
 import PeerNode
 
+/// Jobs as users name them.
 extension Invocation {
     /// Most ids that an error lists.
     private static let maxListedIDs = 5
