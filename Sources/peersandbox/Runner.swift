@@ -15,6 +15,11 @@ protocol Runner: AnyObject {
     /// Loads and checks the function; what is wrong with it is `FunctionFault.Code.invalid`.
     init(_ preparation: Preparation) throws(FunctionFault)
 
+    /// Takes another preparation of the function that is loaded, such as a job's after a check without one.
+    ///
+    /// - Throws: `invalid` when the function is not fit for it; the process ends then.
+    func reload(_ preparation: Preparation) throws(FunctionFault)
+
     /// What the loaded function can do; what `confine` missed is added by `Sandbox`.
     var readiness: Readiness { get }
 
@@ -34,6 +39,10 @@ extension Runner {
     }
 
     static func warmUp() {}
+
+    func reload(_ preparation: Preparation) throws(FunctionFault) {
+        throw FunctionFault(.protocolViolation, "a second preparation of a function that takes one")
+    }
 }
 
 extension EngineKind {

@@ -3,7 +3,7 @@ import Glibc
 
 /// The life of the process: confine, load one function, run its attempts until the node hangs up.
 ///
-///     start ─► confined ─► warmed up ─► locked ─► function read ─► (begin … end ─► done | failed)* ─► node hangs up
+///     start ─► confined ─► warmed up ─► locked ─► function read ─► (prepare | begin … end ─► done | failed)* ─► node hangs up
 enum Sandbox {
     /// Status of a process that was started wrongly.
     private static let usageStatus: Int32 = 2
@@ -28,29 +28,64 @@ enum Sandbox {
 
     private static func serve(_ type: any Runner.Type, missing: [String]) -> Never {
         let channel = Channel()
-        let runner = load(type, missing: missing, channel)
+        guard let first = channel.receive() else { _exit(0) }
+        let preparation = preparation(in: first, channel)
+        let runner = load(missing, channel) { () throws(FunctionFault) in try type.init(preparation) }
         while let frame = channel.receive() {
-            guard frame.kind == .begin, let start = TaskStart(body: frame.body) else {
-                end(channel, because: "a frame of kind \(frame.kind) between attempts")
-            }
-            channel.beginAttempt()
-            do throws(FunctionFault) {
-                try runner.execute(start, channel)
-                channel.endAttempt()
-            } catch {
-                channel.failAttempt(error)
+            if frame.kind == .prepare {
+                reload(runner, preparation.program, frame, missing, channel)
+            } else {
+                execute(runner, frame, channel)
             }
         }
         _exit(0)
     }
 
-    private static func load(_ type: any Runner.Type, missing: [String], _ channel: Channel) -> any Runner {
-        guard let frame = channel.receive() else { _exit(0) }
-        guard frame.kind == .prepare, let preparation = Preparation(body: frame.body) else {
-            end(channel, because: "the first frame is not a preparation")
+    private static func execute(_ runner: any Runner, _ frame: Frame, _ channel: Channel) {
+        guard frame.kind == .begin, let start = TaskStart(body: frame.body) else {
+            end(channel, because: "a frame of kind \(frame.kind) between attempts")
         }
+        channel.beginAttempt()
         do throws(FunctionFault) {
-            let runner = try type.init(preparation)
+            try runner.execute(start, channel)
+            channel.endAttempt()
+        } catch {
+            channel.failAttempt(error)
+        }
+    }
+
+    /// A process has one function in its life; only what a job says of it can change.
+    private static func reload(
+        _ runner: any Runner,
+        _ program: [UInt8],
+        _ frame: Frame,
+        _ missing: [String],
+        _ channel: Channel
+    ) {
+        let preparation = preparation(in: frame, channel)
+        guard preparation.program == program else {
+            end(channel, because: "a second function in one process")
+        }
+        _ = load(missing, channel) { () throws(FunctionFault) in
+            try runner.reload(preparation)
+            return runner
+        }
+    }
+
+    private static func preparation(in frame: Frame, _ channel: Channel) -> Preparation {
+        guard frame.kind == .prepare, let preparation = Preparation(body: frame.body) else {
+            end(channel, because: "a frame of kind \(frame.kind) that is no preparation")
+        }
+        return preparation
+    }
+
+    private static func load(
+        _ missing: [String],
+        _ channel: Channel,
+        _ body: () throws(FunctionFault) -> any Runner
+    ) -> any Runner {
+        do throws(FunctionFault) {
+            let runner = try body()
             var readiness = runner.readiness
             readiness.missing = missing + readiness.missing
             channel.send(.ready, readiness.body)

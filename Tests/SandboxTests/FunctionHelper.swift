@@ -26,7 +26,8 @@ final class FunctionHelper {
     }
 
     let process: FunctionProcess
-    let readiness: Readiness
+    private(set) var readiness: Readiness
+    private var preparation: Preparation
     private(set) var pairs: [Pair] = []
     private(set) var counters: [CounterIncrement] = []
     private(set) var skipped: [FunctionFault] = []
@@ -47,17 +48,22 @@ final class FunctionHelper {
             executable: executable,
             memoryByteLimit: limits.memoryByteCount
         )
-        readiness = try process.prepare(
-            Preparation(
-                engine: engine,
-                roles: roles,
-                name: name,
-                program: program,
-                arguments: arguments,
-                skipLimit: skipLimit,
-                limits: limits
-            )
+        preparation = Preparation(
+            engine: engine,
+            roles: roles,
+            name: name,
+            program: program,
+            arguments: arguments,
+            skipLimit: skipLimit,
+            limits: limits
         )
+        readiness = try process.prepare(preparation)
+    }
+
+    /// Prepares the process once more, with what `change` makes of the preparation.
+    func prepareAgain(_ change: (inout Preparation) -> Void) throws(FunctionProcess.Fault) {
+        change(&preparation)
+        readiness = try process.prepare(preparation)
     }
 
     /// A function of this text.

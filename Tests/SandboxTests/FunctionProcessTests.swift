@@ -89,4 +89,14 @@ struct FunctionProcessTests {
         }
         #expect(!process.isUsable)
     }
+
+    @Test("A process that has a function takes no second one")
+    func secondFunction() throws {
+        let helper = try FunctionHelper.script("function map(key, value, emit) { emit(value); }")
+        let refusal = fault {
+            try helper.prepareAgain { $0.program = Array("function map(key, value, emit) {}".utf8) }
+        }
+        #expect(refusal == FunctionFault(.protocolViolation, "a second function in one process"))
+        #expect(!helper.process.isUsable)
+    }
 }

@@ -322,4 +322,34 @@ struct JavaScriptValuesTests {
         let many = Array(repeating: Pair("a", "x"), count: 20_000)
         #expect(try helper.reduce([many, many, [Pair("b", "y")]]) == [Pair("a", "x"), Pair("b", "y")])
     }
+
+    @Test("A file that was checked for no job takes the roles, arguments and limits of the job that names it")
+    func preparedAgain() throws {
+        let helper = try FunctionHelper.script(
+            """
+            if (args.word === "bad") throw new Error("no such word");
+            function map(key, value, emit) { if (value === "x") throw new Error("x"); emit(args.word, value); }
+            """,
+            []
+        )
+        try helper.prepareAgain {
+            $0.roles = .map; $0.arguments = [("word", "w")]; $0.skipLimit = 1
+        }
+        #expect(helper.readiness.roles == .map)
+        #expect(try helper.map("a\nx\nb\n") == [Pair("w", "a"), Pair("w", "b")])
+        #expect(helper.skipped.count == 1)
+        #expect(
+            fault { try helper.prepareAgain { $0.arguments = [("word", "bad")] } }?.message
+                == "Error: no such word"
+        )
+        #expect(!helper.process.isUsable)
+    }
+
+    @Test("A file that was checked for no job is refused for a job that wants more of it")
+    func preparedForMissingRole() throws {
+        let helper = try FunctionHelper.script("function map(key, value, emit) {}", [])
+        let refusal = fault { try helper.prepareAgain { $0.roles = .reduce } }
+        #expect(refusal?.code == .invalid)
+        #expect(refusal?.message.hasPrefix("the file has no function reduce") == true)
+    }
 }

@@ -51,6 +51,25 @@ struct WebAssemblyTests {
         #expect(try helper.reduce(batches, .combine) == batches.flatMap { $0 })
     }
 
+    @Test("A module that was checked for no job takes the arguments of the job that names it")
+    func preparedAgain() throws {
+        var module = WebAssemblyTests.echo
+        // mr_setup fails when it is given arguments that are not of 11 bytes: a pair of 8 and `a` with `bc`.
+        module.functions.append(
+            .init(
+                name: "mr_setup",
+                parameters: [WasmText.i32, WasmText.i32],
+                code: [0x20, 1, 0x45, 0x20, 1, 0x41, 11, 0x46, 0x72, 0x45, 0x04, 0x40, 0x00, 0x0b]
+            )
+        )
+        let helper = try WebAssemblyTests.helper(module.bytes, roles: [])
+        try helper.prepareAgain {
+            $0.roles = .map; $0.arguments = [("a", "bc")]
+        }
+        #expect(try helper.map("k\tv\n", .kv) == [Pair("k", "v")])
+        #expect(fault { try helper.prepareAgain { $0.arguments = [("a", "bcd")] } }?.code == .invalid)
+    }
+
     @Test("Each attempt has an instance of its own")
     func freshState() throws {
         // mr_map: memory[0] += 1, then a pair whose key has one byte, that count.

@@ -14,7 +14,10 @@ final class FunctionHelper {
     private let cancellation: Cancellation
     /// The working folder of commands; removed with the helper.
     private let folder: WorkingFolder?
-    let readiness: Readiness
+    /// What the function can do.
+    private(set) var readiness: Readiness
+    /// What the process was started for, in bytes; 0: as much as it likes.
+    let memoryByteLimit: UInt64
 
     /// What the process asks whether to go on; set anew by each attempt.
     private final class Cancellation {
@@ -36,6 +39,27 @@ final class FunctionHelper {
         self.folder = folder
         let cancellation = Cancellation()
         self.cancellation = cancellation
+        memoryByteLimit = settings.limits.memoryByteCount
+        do throws(FunctionFault) {
+            process = try FunctionProcess(function.engine, memoryByteLimit: memoryByteLimit) {
+                cancellation.isCancelled()
+            }
+        } catch {
+            throw .userFunction(FunctionFailure(error, of: function, role: nil))
+        }
+        readiness = Readiness(roles: [], usesPosition: true)
+        try prepare(roles: roles, settings: settings, terms: terms, onAnswer: onAnswer)
+    }
+
+    /// Lets the process load the function for a job, or take the job's settings for a function that was only checked.
+    ///
+    /// - Throws: as `init`; the process has ended then.
+    func prepare(
+        roles: FunctionRoles,
+        settings: FunctionSettings,
+        terms: SandboxTerms,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
+    ) throws(TaskFault) {
         let preparation = Preparation(
             engine: function.engine,
             roles: roles,
@@ -48,14 +72,6 @@ final class FunctionHelper {
             hiddenFolder: terms.hiddenFolder,
             isForeign: terms.isForeign
         )
-        do throws(FunctionFault) {
-            process = try FunctionProcess(
-                function.engine,
-                memoryByteLimit: settings.limits.memoryByteCount
-            ) { cancellation.isCancelled() }
-        } catch {
-            throw .userFunction(FunctionFailure(error, of: function, role: nil))
-        }
         let loadMilliseconds = FunctionHelper.loadMilliseconds(settings.limits)
         let end = ContinuousClock.now + .milliseconds(Int64(loadMilliseconds))
         cancellation.isCancelled = { ContinuousClock.now > end }

@@ -8,8 +8,8 @@ package import MRProtocol
 /// handed to `onAnswer`. The function's limits are held here, from outside: whatever the helper does, it is killed when
 /// it passes one.
 ///
-///     spawned ─ prepare ─► idle ─ begin ─► attempt ─ send* ─► end ─► idle
-///        └────────────────── a fault that leaves no idle helper ─────────► over
+///     unprepared ─ prepare ─► idle ─ begin ─► attempt ─ send* ─► end ─► idle ─ prepare ─► idle
+///         └─────────────────── a fault that leaves no idle helper ────────────► over
 package final class FunctionProcess {
     /// Why an attempt ended.
     package enum Fault: Error, Equatable, Sendable {
@@ -20,7 +20,8 @@ package final class FunctionProcess {
     }
 
     private enum State {
-        case spawned
+        /// It was given no function yet, or is to take the job's word for the one it has.
+        case unprepared
         case idle
         case attempt
         /// The helper has said `done` or `failed`; further input would only be passed over.
@@ -36,7 +37,7 @@ package final class FunctionProcess {
 
     private let helper: HelperProcess
     private let answers = AnswerBuffer()
-    private var state = State.spawned
+    private var state = State.unprepared
     private var meter: AttemptMeter
     private var readiness: Readiness?
     private let isCancelled: () -> Bool
@@ -45,7 +46,7 @@ package final class FunctionProcess {
     package var isUsable: Bool {
         switch state {
         case .over: false
-        case .spawned, .idle, .attempt, .answered: true
+        case .unprepared, .idle, .attempt, .answered: true
         }
     }
 
@@ -77,7 +78,9 @@ package final class FunctionProcess {
 // MARK: - Calls
 
 extension FunctionProcess {
-    /// Hands over the function, once; a fault ends the helper.
+    /// Hands over the function; a fault ends the helper.
+    ///
+    /// Between attempts once more, where another preparation of the same function takes the place of the first.
     ///
     /// - Parameters:
     ///   - preparation: the function, and what its attempts may use.
@@ -88,8 +91,9 @@ extension FunctionProcess {
         _ preparation: Preparation,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
     ) throws(Fault) -> Readiness {
-        guard case .spawned = state else {
-            preconditionFailure("a helper is prepared once, and not in \(state)")
+        switch state {
+        case .unprepared, .idle: state = .unprepared
+        case .attempt, .answered, .over: preconditionFailure("a helper is not prepared in \(state)")
         }
         let body = preparation.body
         guard body.count <= Frame.maxBodyByteCount else {
@@ -101,6 +105,7 @@ extension FunctionProcess {
             )
         }
         meter = AttemptMeter(preparation.limits, of: helper)
+        readiness = nil
         try exchange(UnsentFrame(.prepare, body), awaitsAnswer: true, onAnswer)
         guard let readiness else {
             throw .function(
@@ -135,7 +140,7 @@ extension FunctionProcess {
         switch state {
         case .attempt: try exchange(UnsentFrame(kind, head, bytes), awaitsAnswer: false, onAnswer)
         case .answered: break
-        case .spawned, .idle, .over: preconditionFailure("input outside an attempt, in \(state)")
+        case .unprepared, .idle, .over: preconditionFailure("input outside an attempt, in \(state)")
         }
         if case .answered(.some) = state { try end(onAnswer: onAnswer) }
     }
@@ -146,7 +151,8 @@ extension FunctionProcess {
     package func end(onAnswer: (FunctionAnswer) throws(TaskFault) -> Void) throws(Fault) {
         switch state {
         case .attempt, .answered: try exchange(UnsentFrame(.end, []), awaitsAnswer: true, onAnswer)
-        case .spawned, .idle, .over: preconditionFailure("the end of input outside an attempt, in \(state)")
+        case .unprepared, .idle, .over:
+            preconditionFailure("the end of input outside an attempt, in \(state)")
         }
         guard case .answered(let failure) = state else { preconditionFailure("no answer in \(state)") }
         state = .idle
@@ -187,7 +193,7 @@ extension FunctionProcess {
 
     private var isAnswerOpen: Bool {
         switch state {
-        case .spawned, .attempt: true
+        case .unprepared, .attempt: true
         case .idle, .answered, .over: false
         }
     }
@@ -231,13 +237,13 @@ extension FunctionProcess {
         _ onAnswer: AnswerHandler
     ) throws(Fault) {
         switch (kind, state) {
-        case (.ready, .spawned):
+        case (.ready, .unprepared):
             readiness = Readiness(body: Array(body))
             guard readiness != nil else { throw .malformed(kind) }
             // What an engine warned of while it started is not why it may end later.
             helper.dropErrorText()
             state = .idle
-        case (.failed, .spawned):
+        case (.failed, .unprepared):
             guard let fault = FunctionFault(body: Array(body)) else { throw .malformed(kind) }
             throw .function(fault)
         case (.done, .attempt):
@@ -247,7 +253,7 @@ extension FunctionProcess {
             guard let fault = FunctionFault(body: Array(body)) else { throw .malformed(kind) }
             state = .answered(fault)
         case (.output, .attempt), (.counter, .attempt), (.skipped, .attempt), (.log, .attempt),
-            (.status, .attempt), (.log, .spawned), (.status, .spawned):
+            (.status, .attempt), (.log, .unprepared), (.status, .unprepared):
             try hand(answer(kind, body), to: onAnswer)
         case (.output, _), (.counter, _), (.log, _), (.status, _), (.skipped, _), (.ready, _), (.done, _),
             (.failed, _), (.prepare, _), (.begin, _), (.records, _), (.input, _), (.end, _):

@@ -156,20 +156,30 @@ extension HelperProcess {
     /// All that it finds in its environment; a command also finds programs as this process does.
     private static func environment(for engine: EngineKind, memoryByteLimit: UInt64) -> [String] {
         switch engine {
-        case .javaScript, .webAssembly, .probe: environment + forcedRAM(memoryByteLimit)
+        case .javaScript, .webAssembly, .probe: environment + heapOptions(memoryByteLimit)
         case .command: environment + (getenv("PATH").map { ["PATH=" + String(cString: $0)] } ?? [])
         }
     }
 
-    /// What JavaScriptCore takes for the machine's memory: the more of it is in use, the less garbage it lets come together.
+    /// What JavaScriptCore is told of the memory that there is.
     ///
-    /// Half of the limit. The other half is for what is no heap: the engine itself, compiled code, records on their way.
-    /// Without it as much garbage as there are objects in use comes together, up to gigabytes.
-    private static func forcedRAM(_ memoryByteLimit: UInt64) -> [String] {
+    /// - `JSC_forceRAMSize`: what it takes for the machine's memory: the more of it is in use, the less garbage it lets come
+    ///   together. Half of the limit; the other half is for what is no heap: the engine itself, compiled code, records on
+    ///   their way. Without it as much garbage as there are objects in use comes together, up to gigabytes.
+    /// - `JSC_smallHeapSize`: garbage that may come together before it is collected for the first time. By default it is
+    ///   1 MiB, which two attempts leave behind: a third of a short attempt was the collection of those before.
+    private static func heapOptions(_ memoryByteLimit: UInt64) -> [String] {
+        guard memoryByteLimit > 0 else { return ["JSC_smallHeapSize=\(maxYoungByteCount)"] }
+        let young = min(maxYoungByteCount, memoryByteLimit / youngShare)
         // The option has 32 bits; above that the limit is far away.
-        guard memoryByteLimit > 0, memoryByteLimit / 2 <= UInt32.max else { return [] }
-        return ["JSC_forceRAMSize=\(memoryByteLimit / 2)"]
+        let isFar = memoryByteLimit / 2 > UInt32.max
+        return ["JSC_smallHeapSize=\(young)"] + (isFar ? [] : ["JSC_forceRAMSize=\(memoryByteLimit / 2)"])
     }
+
+    /// Most garbage before the first collection, in bytes.
+    private static let maxYoungByteCount: UInt64 = 16 << 20
+    /// The part of the limit on memory that it is at most.
+    private static let youngShare: UInt64 = 32
 }
 
 private func cannot(_ operation: String, _ number: Int32) -> FunctionFault {

@@ -3,14 +3,24 @@ import Synchronization
 
 /// The helper processes of a node that wait for the next attempt of their job, those of all jobs together.
 ///
-/// A helper goes back only to the job that it was started for, never to another submitter's. Beyond the limit the one that
-/// nobody has used for longest ends; an attempt that would have had it starts another.
+/// A helper goes back only to the job that it was started for, never to another submitter's. One that was started to check
+/// a function of this node's own user, and has run nothing, goes to the job that comes next with that function. Beyond the
+/// limit the one that nobody has used for longest ends; an attempt that would have had it starts another.
 package final class IdleHelpers: Sendable {
     /// Helper processes that a node keeps while nobody uses them; beyond it the one unused for longest ends.
     package static let maxCount = 32
 
+    /// How long a helper waits for a job that names the function that it has checked.
+    package static let checkedPatience = Duration.seconds(10)
+
+    private enum Owner: Equatable {
+        case job(ObjectIdentifier)
+        /// Nobody's: it has checked a function.
+        case check(since: ContinuousClock.Instant)
+    }
+
     private struct Entry {
-        var owner: ObjectIdentifier
+        var owner: Owner
         var helper: FunctionHelper
     }
 
@@ -30,18 +40,38 @@ package final class IdleHelpers: Sendable {
 
     /// The helper of `owner` for `function` that was used last, if there is one.
     func take(_ function: FunctionReference, of owner: JobFunctions) -> FunctionHelper? {
-        let owner = ObjectIdentifier(owner)
-        return entries.withLock { entries in
-            let index = entries.all.lastIndex {
-                $0.owner == owner && $0.helper.function.reference == function
-            }
+        let owner = Owner.job(ObjectIdentifier(owner))
+        return take { $0.owner == owner && $0.helper.function.reference == function }
+    }
+
+    /// A helper that has checked `function`, and was started for as much memory.
+    func takeChecked(_ function: FunctionReference, memoryByteLimit: UInt64) -> FunctionHelper? {
+        take { entry in
+            guard case .check = entry.owner else { return false }
+            return entry.helper.function.reference == function
+                && entry.helper.memoryByteLimit == memoryByteLimit
+        }
+    }
+
+    private func take(_ isWanted: (Entry) -> Bool) -> FunctionHelper? {
+        entries.withLock { entries in
+            let index = entries.all.lastIndex(where: isWanted)
             return Handover(helper: index.map { entries.all.remove(at: $0).helper })
         }.helper
     }
 
     /// Keeps a helper that is between two attempts; ends the one unused for longest when they are too many.
     func keep(_ helper: FunctionHelper, of owner: JobFunctions) {
-        let kept = Handover(helper: Entry(owner: ObjectIdentifier(owner), helper: helper))
+        keep(Entry(owner: .job(ObjectIdentifier(owner)), helper: helper))
+    }
+
+    /// Keeps a helper that has checked a function, for `checkedPatience` if `endUnwanted` is called then.
+    func keepChecked(_ helper: FunctionHelper) {
+        keep(Entry(owner: .check(since: .now), helper: helper))
+    }
+
+    private func keep(_ entry: Entry) {
+        let kept = Handover(helper: entry)
         let surplus = entries.withLock { entries in
             entries.all.append(kept.helper)
             return Handover(helper: entries.all.count > maxCount ? entries.all.removeFirst() : nil)
@@ -51,10 +81,22 @@ package final class IdleHelpers: Sendable {
 
     /// Ends all helpers of `owner`.
     func end(of owner: JobFunctions) {
-        let owner = ObjectIdentifier(owner)
+        let owner = Owner.job(ObjectIdentifier(owner))
+        end { $0 == owner }
+    }
+
+    /// Ends the helpers that have waited long enough for a job.
+    package func endUnwanted(now: ContinuousClock.Instant = .now) {
+        end { owner in
+            guard case .check(let since) = owner else { return false }
+            return since + IdleHelpers.checkedPatience <= now
+        }
+    }
+
+    private func end(_ isEnded: (Owner) -> Bool) {
         let ended = entries.withLock { entries in
-            let ended = Handover(helper: entries.all.filter { $0.owner == owner })
-            entries.all.removeAll { $0.owner == owner }
+            let ended = Handover(helper: entries.all.filter { isEnded($0.owner) })
+            entries.all.removeAll { isEnded($0.owner) }
             return ended
         }
         for entry in ended.helper { entry.helper.close() }

@@ -85,14 +85,22 @@ package final class JobFunctions: Sendable {
 
     /// What a function outside of any job can do, found within `limits`.
     ///
-    /// Blocks its thread.
+    /// Blocks its thread. The process is kept for a job of this node's own user that names the function.
     package static func readiness(
         of function: LoadedFunction,
-        limits: TaskLimits = TaskLimits()
+        limits: TaskLimits = TaskLimits(),
+        idle: IdleHelpers? = nil
     ) throws(TaskFault) -> Readiness {
         let settings = FunctionSettings(limits: FunctionLimits(limits), skipBad: 0, arguments: [:])
-        return try FunctionHelper(function, roles: [], settings: settings, terms: SandboxTerms(), folder: nil)
-            .readiness
+        let helper = try FunctionHelper(
+            function,
+            roles: [],
+            settings: settings,
+            terms: SandboxTerms(),
+            folder: nil
+        )
+        idle?.keepChecked(helper)
+        return helper.readiness
     }
 
     /// One of the job's functions.
@@ -110,6 +118,7 @@ package final class JobFunctions: Sendable {
     ) throws(TaskFault) -> FunctionHelper {
         if isClosed.withLock({ $0 }) { throw .cancelled }
         if let helper = idle.take(function, of: self) { return helper }
+        if let helper = try takeChecked(function, onAnswer: onAnswer) { return helper }
         let loaded = try self.function(function)
         var folder: WorkingFolder?
         if loaded.engine == .command, let room = room.withLock({ $0 }) {
@@ -127,6 +136,23 @@ package final class JobFunctions: Sendable {
             folder: folder,
             onAnswer: onAnswer
         )
+    }
+
+    /// The process that has checked the function before the job began; only for this node's own user, who had it checked.
+    private func takeChecked(
+        _ function: FunctionReference,
+        onAnswer: (FunctionAnswer) throws(TaskFault) -> Void
+    ) throws(TaskFault) -> FunctionHelper? {
+        guard !terms.isForeign,
+            let helper = idle.takeChecked(function, memoryByteLimit: settings.limits.memoryByteCount)
+        else { return nil }
+        try helper.prepare(
+            roles: spec.roles(of: function),
+            settings: settings,
+            terms: terms,
+            onAnswer: onAnswer
+        )
+        return helper
     }
 
     /// Takes back a helper between two attempts, or one that a fault has ended.

@@ -63,8 +63,8 @@ package final class FunctionLibrary: Sendable {
         let gate = gate
         let terms = terms(for: peer)
         let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
-        // Known before a byte of the function is fetched.
-        if isSandboxed { try gate.admitConfined(from: peer, await sandboxState()) }
+        // Known before a byte of another node's function is fetched; those of the own user need no whole sandbox.
+        if isSandboxed, peer != nil { try gate.admitConfined(from: peer, await sandboxState()) }
         return try await threads.run {
             let functions = try loader.load(spec)
             for function in functions { try gate.admit(PolicyEngine(function.engine), from: peer) }
@@ -83,6 +83,7 @@ package final class FunctionLibrary: Sendable {
         if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
         let loader = loader(reading(from: nil))
         let description = try await threads.run { try loader.describe(source, limits) }
+        endUnwantedHelpersLater()
         if case .file(let cid) = source {
             descriptions.withLock { known in
                 if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
@@ -90,6 +91,14 @@ package final class FunctionLibrary: Sendable {
             }
         }
         return description
+    }
+
+    /// The process of a check waits for the job that is likely to follow, and no longer than that.
+    private func endUnwantedHelpersLater() {
+        Task { [idleHelpers] in
+            try? await Task.sleep(for: IdleHelpers.checkedPatience)
+            idleHelpers.endUnwanted()
+        }
     }
 
     /// How well this machine confines functions: as it was found last, tried again now and then while it is not whole.
@@ -197,7 +206,10 @@ private struct FunctionLoader: Sendable {
                 usesPosition: true
             )
         }
-        return FunctionDescription(function.engine, try JobFunctions.readiness(of: function, limits: limits))
+        return FunctionDescription(
+            function.engine,
+            try JobFunctions.readiness(of: function, limits: limits, idle: idleHelpers)
+        )
     }
 
     private func load(_ reference: FunctionReference) throws(TaskFault) -> LoadedFunction {

@@ -5,8 +5,8 @@ final class JavaScriptRunner: Runner {
     /// Longest file, in bytes.
     static let maxProgramByteCount = 16 << 20
 
-    private let program: ScriptProgram
-    let readiness: Readiness
+    private var program: ScriptProgram
+    private(set) var readiness: Readiness
 
     /// Starts the virtual machine, and compiles what is the same for all functions.
     static func warmUp() {
@@ -30,13 +30,25 @@ final class JavaScriptRunner: Runner {
             )
         }
         program = try ScriptProgram(preparation)
-        let abilities = try ScriptAttempt(program, nil, nil).abilities
-        try JavaScriptRunner.check(abilities.roles, for: preparation.roles)
-        readiness = Readiness(roles: abilities.roles, usesPosition: abilities.usesPosition)
+        readiness = try JavaScriptRunner.load(program, for: preparation.roles)
+    }
+
+    func reload(_ preparation: Preparation) throws(FunctionFault) {
+        program.prepare(preparation)
+        readiness = try JavaScriptRunner.load(program, for: preparation.roles)
     }
 
     func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault) {
         try ScriptAttempt(program, start, channel).run(start.role)
+    }
+
+    /// Evaluates the file once; nothing is left of it but what it can do.
+    private static func load(_ program: ScriptProgram, for roles: FunctionRoles) throws(FunctionFault)
+        -> Readiness
+    {
+        let abilities = try ScriptAttempt(program, nil, nil).abilities
+        try check(abilities.roles, for: roles)
+        return Readiness(roles: abilities.roles, usesPosition: abilities.usesPosition)
     }
 
     private static func check(_ roles: FunctionRoles, for wanted: FunctionRoles) throws(FunctionFault) {

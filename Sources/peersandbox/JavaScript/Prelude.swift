@@ -12,12 +12,14 @@
 /// - `offsets` (Float64): of each record in its input.
 /// - `sizes` (Int32): of emitted keys and values, by turns: units of text; -1: none; -2-n: n bytes of `bytes`.
 enum Prelude {
-    /// Most records handed over at once.
-    static let recordCapacity = 8192
+    /// Most records handed over at once; rooms for them are made for each attempt.
+    static let recordCapacity = 2048
     /// Most emitted keys and values held at once.
-    static let partCapacity = 16384
+    static let partCapacity = 4096
     /// Units and bytes of emitted keys and values held at once, about.
     static let partUnits = 256 << 10
+    /// Room for what is emitted as bytes, at first; it grows.
+    static let byteCapacity = 4096
     /// Longest key or value that can be emitted, in units or bytes.
     static let maxPartCount = 60 << 20
     /// Most counters of an attempt.
@@ -27,10 +29,12 @@ enum Prelude {
     /// Longest line of log, message or stack, in units.
     static let maxTextCount = 16 << 10
 
-    static let source = #"""
+    nonisolated(unsafe) static let source = ScriptString(
+        #"""
         (function install(native, file, seed, argumentList, skipLimit) {
         "use strict";
         const recordCapacity = \#(recordCapacity), partCapacity = \#(partCapacity), partUnits = \#(partUnits);
+        const byteCapacity = \#(byteCapacity);
         const maxPartCount = \#(maxPartCount), maxCounterCount = \#(maxCounterCount);
         const maxCounterNameCount = \#(maxCounterNameCount), maxTextCount = \#(maxTextCount);
 
@@ -189,7 +193,7 @@ enum Prelude {
         const parts = new Array(partCapacity).fill("");
         const sizes = new Int32Array(new ArrayBuffer(4 * partCapacity));
         let used = 0, stale = 0, units = 0;
-        let bytes = new Bytes(new ArrayBuffer(65536)), bytesUsed = 0;
+        let bytes = new Bytes(new ArrayBuffer(byteCapacity)), bytesUsed = 0;
         let active = false, isLatin1 = false;
         // Where the record's own pairs begin, and whether some are sent already.
         let mark = 0, bytesMark = 0, isSent = false;
@@ -281,7 +285,7 @@ enum Prelude {
             bytesUsed = 0;
             mark = 0;
             bytesMark = 0;
-            if (bytes.length > 1048576) bytes = new Bytes(new ArrayBuffer(65536));
+            if (bytes.length > 1048576) bytes = new Bytes(new ArrayBuffer(byteCapacity));
             native.output(text, count, sent);
         }
 
@@ -331,7 +335,9 @@ enum Prelude {
         const unknown = /\[native code\]\s*\}$|\barguments\b/;
         const arrow = new RegExp("^" + space + "([\\w$]+)" + space + "=>");
         const first = new RegExp("\\(" + space + "([^\\s]?)");
-        function load(found, encoding, fallback) {
+        function load(found) {
+            let encoding = found.encoding;
+            const fallback = found.default;
             for (let i = 0; i < entryNames.length; i++) {
                 const name = entryNames[i];
                 if (found[name] === undefined && isObject(fallback) && fallback[name] !== undefined) {
@@ -505,4 +511,5 @@ enum Prelude {
         return { load, start, mapRecords, mapPairs, reduceAll, finish, describe, header, bounds, offsets, sizes };
         })
         """#
+    )
 }

@@ -62,7 +62,7 @@ final class ScriptAttempt {
 extension ScriptAttempt {
     private func install(seed: [UInt8]) throws(FunctionFault) -> JSValueRef? {
         do throws(ScriptContext.Exception) {
-            let function = try context.evaluate(Prelude.source)
+            let function = try context.evaluate(own: Prelude.source)
             let texts = program.arguments.flatMap { [$0.name, $0.value] }
             let entries = try context.call(
                 function,
@@ -133,14 +133,10 @@ extension ScriptAttempt {
     }
 
     private func load() throws(FunctionFault) -> Abilities {
-        let found = context.object()
-        for name in ["map", "combine", "reduce", "setup"] {
-            context.set(name, try exported(name), of: found)
-        }
-        let arguments = [found, try exported("encoding"), try exported("default")]
         let result: JSValueRef?
         do throws(ScriptContext.Exception) {
-            result = try context.call(context.property("load", of: entries), arguments)
+            let found = try context.evaluate(own: program.exports)
+            result = try context.call(context.property("load", of: entries), [found])
         } catch {
             throw describe(error.value, .invalid)
         }
@@ -151,19 +147,6 @@ extension ScriptAttempt {
             usesPosition: context.isTrue(context.property("usesPosition", of: result)),
             encoding: encoding ?? .utf8
         )
-    }
-
-    /// What the file exports or declares under a name.
-    private func exported(_ name: String) throws(FunctionFault) -> JSValueRef? {
-        let isDefault = name == "default"
-        let local = program.source.aliases[name] ?? (isDefault ? ScriptSource.defaultName : name)
-        do throws(ScriptContext.Exception) {
-            let value = try context.evaluate("typeof \(local) === 'undefined' ? undefined : \(local)")
-            if isDefault { _ = try context.evaluate("delete globalThis.\(ScriptSource.defaultName)") }
-            return value
-        } catch {
-            throw describe(error.value, .invalid)
-        }
     }
 }
 

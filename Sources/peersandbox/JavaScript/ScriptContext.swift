@@ -44,9 +44,11 @@ final class ScriptContext {
     }
 
     /// Evaluates own text.
-    func evaluate(_ source: String) throws(Exception) -> Value? {
-        try evaluate(ScriptString(source), url: ScriptString(""))
+    func evaluate(own source: ScriptString) throws(Exception) -> Value? {
+        try evaluate(source, url: ScriptContext.noURL)
     }
+
+    nonisolated(unsafe) private static let noURL = ScriptString("")
 
     func call(_ function: JSObjectRef?, _ arguments: [Value?]) throws(Exception) -> Value? {
         var exception: Value?

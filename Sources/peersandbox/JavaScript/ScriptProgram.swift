@@ -6,16 +6,43 @@ struct ScriptProgram {
     let source: ScriptSource
     let text: ScriptString
     let url: ScriptString
-    let arguments: [(name: String, value: String)]
-    let skipLimit: UInt64
+    /// Reads what the file exports or declares, once it is evaluated: `{ map, combine, reduce, setup, encoding, default }`.
+    let exports: ScriptString
+    private(set) var arguments: [(name: String, value: String)]
+    private(set) var skipLimit: UInt64
 
     init(_ preparation: Preparation) throws(FunctionFault) {
         name = preparation.name
         source = try ScriptSource(preparation.program, name: preparation.name)
         text = source.units.withUnsafeBufferPointer { ScriptString(units: $0) }
         url = ScriptString(preparation.name)
+        exports = ScriptProgram.exports(of: source)
         arguments = preparation.arguments
         skipLimit = preparation.skipLimit
+    }
+
+    /// Takes what another preparation says of the same file.
+    mutating func prepare(_ preparation: Preparation) {
+        arguments = preparation.arguments
+        skipLimit = preparation.skipLimit
+    }
+
+    private static let exportNames = ["map", "combine", "reduce", "setup", "encoding", "default"]
+
+    private static func exports(of source: ScriptSource) -> ScriptString {
+        let properties = exportNames.map { name in
+            let local = source.aliases[name] ?? (name == "default" ? ScriptSource.defaultName : name)
+            return "\(name): typeof \(local) === 'undefined' ? undefined : \(local)"
+        }
+        return ScriptString(
+            """
+            (() => {
+                const found = { \(properties.joined(separator: ", ")) };
+                delete globalThis.\(ScriptSource.defaultName);
+                return found;
+            })()
+            """
+        )
     }
 
     /// The column of a syntax error, found by the token that its message quotes; 0 when it cannot be told.

@@ -9,7 +9,8 @@ enum WasmHost {
     /// Longest text that a function logs or fails with at once, in bytes.
     static let maxTextByteCount = 16 << 10
 
-    static let source = #"""
+    nonisolated(unsafe) static let source = ScriptString(
+        #"""
         (function install(native, bytes) {
         "use strict";
         const module = new WebAssembly.Module(bytes);
@@ -165,4 +166,5 @@ enum WasmHost {
         };
         })
         """#
+    )
 }

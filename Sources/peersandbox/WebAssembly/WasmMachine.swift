@@ -4,7 +4,8 @@ import FunctionProtocol
 /// A compiled module, its instance at hand, and the bytes that go in and out of it.
 final class WasmMachine {
     private let context = ScriptContext()
-    private let arguments: [UInt8]
+    /// What the function is told when it starts, packed.
+    private var arguments: [UInt8] = []
     private var entries: JSValueRef?
 
     /// Where the attempt at hand goes; `nil`: nowhere, while a fault is looked for.
@@ -29,18 +30,21 @@ final class WasmMachine {
     /// Compiles a module.
     ///
     /// - Throws: `invalid` when the engine refuses it, in the engine's words.
-    init(_ program: [UInt8], arguments: [(name: String, value: String)]) throws(FunctionFault) {
-        var packed: [UInt8] = []
-        for argument in arguments {
-            PackedPairs.append(key: argument.name.utf8, value: argument.value.utf8, to: &packed)
-        }
-        self.arguments = packed
+    init(_ program: [UInt8]) throws(FunctionFault) {
         do throws(ScriptContext.Exception) {
-            let install = try context.evaluate(WasmHost.source)
+            let install = try context.evaluate(own: WasmHost.source)
             entries = try context.call(install, [natives(), context.bytes(program)])
             context.keep(entries)
         } catch {
             throw FunctionFault(.invalid, context.description(of: error.value))
+        }
+    }
+
+    /// Instances are told these arguments from now on.
+    func take(arguments: [(name: String, value: String)]) {
+        self.arguments = []
+        for argument in arguments {
+            PackedPairs.append(key: argument.name.utf8, value: argument.value.utf8, to: &self.arguments)
         }
     }
 

@@ -3,19 +3,30 @@ import FunctionProtocol
 /// Runs functions that are WebAssembly modules: docs/wasm-abi.md.
 final class WebAssemblyRunner: Runner {
     private let machine: WasmMachine
-    private let skipLimit: UInt64
-    let readiness: Readiness
+    private var skipLimit: UInt64
+    private(set) var readiness: Readiness
 
     /// Starts the virtual machine.
     static func warmUp() {
-        _ = try? WasmMachine([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], arguments: [])
+        _ = try? WasmMachine([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
     }
 
     init(_ preparation: Preparation) throws(FunctionFault) {
         readiness = try WasmInterface.check(preparation.program, preparation)
         skipLimit = preparation.skipLimit
-        machine = try WasmMachine(preparation.program, arguments: preparation.arguments)
-        // What fails at once fails before the job.
+        machine = try WasmMachine(preparation.program)
+        try tryStart(preparation.arguments)
+    }
+
+    func reload(_ preparation: Preparation) throws(FunctionFault) {
+        readiness = try WasmInterface.check(preparation.program, preparation)
+        skipLimit = preparation.skipLimit
+        try tryStart(preparation.arguments)
+    }
+
+    /// What fails at once fails before the job.
+    private func tryStart(_ arguments: [(name: String, value: String)]) throws(FunctionFault) {
+        machine.take(arguments: arguments)
         defer { machine.drop() }
         try machine.begin(seed: [])
         guard try machine.start() else {

@@ -1,5 +1,6 @@
 import FunctionProtocol
 import MRProtocol
+import Multiformats
 import PeerTestKit
 import Testing
 
@@ -75,5 +76,81 @@ struct IdleHelpersTests {
         job.giveBack(helper)
         #expect(!helper.isUsable)
         #expect(idle.count == 0)
+    }
+}
+
+@Suite("Helper processes that have checked a function", .enabled(if: Available.javaScript))
+struct CheckedHelpersTests {
+    private static let script = Array("function map(key, value, emit) { emit(value); }".utf8)
+
+    private let idle = IdleHelpers()
+    private let function = LoadedFunction(
+        file: .file(CID.of(script, codec: .raw)),
+        bytes: script
+    )
+
+    /// A job that maps with the function.
+    private func job(isForeign: Bool = false, limits: TaskLimits = TaskLimits()) -> JobFunctions {
+        var spec = JobSpec(
+            map: function.reference,
+            combine: nil,
+            reduce: .builtIn("identity"),
+            reduceCount: 1,
+            recordFormat: .lines,
+            inputs: []
+        )
+        spec.limits = limits
+        return JobFunctions(
+            spec,
+            functions: [function],
+            settings: FunctionSettings(spec),
+            terms: SandboxTerms(isForeign: isForeign),
+            idle: idle
+        )
+    }
+
+    private func check() throws -> FunctionHelper {
+        _ = try JobFunctions.readiness(of: function, idle: idle)
+        let helper = try #require(
+            idle.takeChecked(function.reference, memoryByteLimit: FunctionLimits().memoryByteCount)
+        )
+        idle.keepChecked(helper)
+        return helper
+    }
+
+    @Test(
+        "The process goes to the next job of the own user that names the function, and belongs to that job then"
+    )
+    func handedOver() throws {
+        let checked = try check()
+        let (first, second) = (job(), job())
+        defer { [first, second].forEach { $0.close() } }
+        try first.check()
+        #expect(try first.borrow(function.reference) === checked)
+        first.giveBack(checked)
+        #expect(try second.borrow(function.reference) !== checked)
+        first.close()
+        #expect(!checked.isUsable)
+    }
+
+    @Test("It goes to no other node's job, and to none with another limit on memory")
+    func notHandedOver() throws {
+        let checked = try check()
+        var limits = TaskLimits()
+        limits.memoryByteCount = 64 << 20
+        for other in [job(isForeign: true), job(limits: limits)] {
+            #expect(try other.borrow(function.reference) !== checked)
+            other.close()
+        }
+        #expect(idle.count == 1 && checked.isUsable)
+    }
+
+    @Test("One that no job wants ends after a while")
+    func unwanted() throws {
+        let checked = try check()
+        idle.endUnwanted(now: .now)
+        #expect(checked.isUsable && idle.count == 1)
+        idle.endUnwanted(now: .now + IdleHelpers.checkedPatience)
+        #expect(!checked.isUsable && idle.count == 0)
     }
 }
