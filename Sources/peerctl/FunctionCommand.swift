@@ -30,7 +30,7 @@ enum FunctionCommand {
         }
         let trial = try FunctionTrial()
         defer { trial.close() }
-        let bytes = try FunctionSize.read(name)
+        let bytes = try FunctionFile.read(name)
         show(try await trial.describe(.bytes(bytes), name: name, limits: TaskLimits()), name, call)
     }
 

@@ -107,7 +107,7 @@ struct FunctionFiles: Sendable {
             if !path.names.isEmpty { names[cid] = path.description }
             return .file(cid)
         case .file(let path):
-            try FunctionSize.check(path)
+            try FunctionFile.check(path)
             let cid = try await store.add(path)
             // Messages show the path as it was typed, unless it is too long for a name.
             names[cid] = path.utf8.count <= JobService.maxNameByteCount ? path : FileTree.baseName(path)
@@ -141,19 +141,30 @@ struct FunctionFiles: Sendable {
     }
 }
 
-/// How large a function's file may be.
-enum FunctionSize {
+/// The file of a function, before an engine sees it.
+enum FunctionFile {
     /// Most bytes that any engine takes.
     static let limit = LoadedFunction.maxModuleByteCount
+    /// Enough of a file to tell a module.
+    private static let frontByteCount = 4
 
-    /// Refuses a file that no engine would take, before it is read.
-    static func check(_ path: String) throws(NodeError) {
-        let byteCount = try FileTree.open(path) { _ in }.byteCount ?? 0
+    /// Refuses a file that no engine would take: one that is too large, or that is none of what its name says.
+    static func check(_ path: String) throws {
+        let file = try FileTree.open(path) { _ in }
+        let byteCount = file.byteCount ?? 0
         guard byteCount <= UInt64(limit) else {
             throw NodeError(
                 .file,
                 "\(path) has \(ByteSize.format(byteCount)); a function has at most "
                     + ByteSize.format(UInt64(limit))
+            )
+        }
+        guard path.hasSuffix(".wasm") else { return }
+        let front = try file.readArray(upTo: frontByteCount)
+        guard LoadedFunction.isWebAssembly(fileBeginning: front) else {
+            throw NodeError(
+                .invalidFunction,
+                "\(path): this is no WebAssembly module; one begins with \\0asm"
             )
         }
     }

@@ -140,12 +140,12 @@ private struct TrialFunctionStore: FunctionStore {
     let call: Invocation
     let trial: FunctionTrial
 
-    func add(_ path: String) async throws -> CID { try trial.add(try FunctionSize.read(path)) }
+    func add(_ path: String) async throws -> CID { try trial.add(try FunctionFile.read(path)) }
 
     func find(_ path: ContentPath) async throws -> CID {
         let collected = Collected<[UInt8]>([])
         try await call.withNode { access in
-            try await access.service.read(path, offset: 0, length: UInt64(FunctionSize.limit)) { bytes in
+            try await access.service.read(path, offset: 0, length: UInt64(FunctionFile.limit)) { bytes in
                 collected.change { $0 += bytes }
             }
         }

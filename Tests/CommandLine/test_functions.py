@@ -383,7 +383,8 @@ class Functions(HomeCase):
                 self.assertRegex(self.ctl(*words, code=1).err, r"typo\.js:2(:\d+)?: SyntaxError")
 
     def test_modules_that_are_none(self):
-        for content, said in [(b"\0asm", "no WebAssembly module"), (b"\0asm\x01\0\0\0", "does not export its memory")]:
+        for content, said in [(b"\0asm", "no WebAssembly module"), (b"", "no WebAssembly module"),
+                              (b"function map() {}", "no WebAssembly module"), (b"\0asm\x01\0\0\0", "does not export its memory")]:
             self.write("m.wasm", content)
             for words in (["function", "check", "m.wasm"], ["run", "--map", "m.wasm", "a.txt"],
                           ["run", "--local", "--map", "m.wasm", "a.txt"]):

@@ -17,9 +17,18 @@ package final class JobFunctions: Sendable {
     private let filesFolder: String?
     /// Keeps the helpers that nobody is using, and others' too.
     private let idle: IdleHelpers
-    private let isClosed = Mutex(false)
+    private let use = Mutex(Use.open)
     /// What the functions said when they were loaded.
     private let readinesses = Mutex<[FunctionReference: Readiness]>([:])
+
+    /// Who may still borrow helpers.
+    private enum Use {
+        case open
+        /// Attempts that have begun; what they give back ends.
+        case retired
+        /// Nobody.
+        case closed
+    }
 
     /// The version of how functions are run; part of the keys of remembered outputs.
     package static let version = 1
@@ -63,10 +72,16 @@ package final class JobFunctions: Sendable {
 
     /// Ends all helpers as soon as nobody uses them; attempts that come later fail.
     package func close() {
-        isClosed.withLock { $0 = true }
+        use.withLock { $0 = .closed }
         idle.end(of: self)
         if let filesFolder { FolderContents.removeFolder(filesFolder) }
         room.withLock { $0 = nil }
+    }
+
+    /// Lets attempts that have begun end with these functions, while others take the job's next ones; no helper is kept.
+    package func retire() {
+        use.withLock { if $0 == .open { $0 = .retired } }
+        idle.end(of: self)
     }
 
     /// Loads every function in a process of its own, which tells whether it is fit for the job.
@@ -116,7 +131,7 @@ package final class JobFunctions: Sendable {
         _ function: FunctionReference,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
     ) throws(TaskFault) -> FunctionHelper {
-        if isClosed.withLock({ $0 }) { throw .cancelled }
+        if use.withLock({ $0 }) == .closed { throw .cancelled }
         if let helper = idle.take(function, of: self) { return helper }
         if let helper = try takeChecked(function, onAnswer: onAnswer) { return helper }
         let loaded = try self.function(function)
@@ -159,7 +174,7 @@ package final class JobFunctions: Sendable {
     func giveBack(_ helper: FunctionHelper) {
         guard helper.isUsable else { return }
         idle.keep(helper, of: self)
-        // They may have been closed meanwhile.
-        if isClosed.withLock({ $0 }) { idle.end(of: self) }
+        // They may have been closed or retired meanwhile.
+        if use.withLock({ $0 }) != .open { idle.end(of: self) }
     }
 }

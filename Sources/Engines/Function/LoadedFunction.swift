@@ -30,7 +30,12 @@ package struct LoadedFunction: Sendable {
 
     /// Most bytes of a file that begins with `bytes`.
     package static func maxByteCount(ofFileBeginning bytes: some Collection<UInt8>) -> Int {
-        EngineKind(ofFile: bytes) == .webAssembly ? maxModuleByteCount : maxScriptByteCount
+        isWebAssembly(fileBeginning: bytes) ? maxModuleByteCount : maxScriptByteCount
+    }
+
+    /// Whether a file that begins with `bytes` is a WebAssembly module; else it is taken for JavaScript.
+    package static func isWebAssembly(fileBeginning bytes: some Collection<UInt8>) -> Bool {
+        EngineKind(ofFile: bytes) == .webAssembly
     }
 
     /// What faults call the function until somebody knows a better name.

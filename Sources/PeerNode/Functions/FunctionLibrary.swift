@@ -21,6 +21,8 @@ package final class FunctionLibrary: Sendable {
     private let threads = WorkerThreads()
     /// Helper processes of all jobs that nobody uses just now.
     private let idleHelpers = IdleHelpers()
+    /// The trial of the sandbox that is under way.
+    private let trial = Mutex<Task<SandboxState, Never>?>(nil)
     private let descriptions = Mutex<[CID: FunctionDescription]>([:])
 
     /// Functions of which it is remembered what they can do.
@@ -102,8 +104,18 @@ package final class FunctionLibrary: Sendable {
     }
 
     /// How well this machine confines functions: as it was found last, tried again now and then while it is not whole.
+    ///
+    /// Whoever asks while it is tried waits for the same trial.
     func sandboxState() async -> SandboxState {
-        guard gate.isSandboxTrialDue() else { return gate.sandbox }
+        let trial = trial.withLock { current in
+            if current == nil, gate.isSandboxTrialDue() { current = Task { [self] in await trySandbox() } }
+            return current
+        }
+        return await trial?.value ?? gate.sandbox
+    }
+
+    private func trySandbox() async -> SandboxState {
+        defer { trial.withLock { $0 = nil } }
         // No thread to try it on: each function's process is looked at anyway.
         guard let state = try? await threads.run({ SandboxProbe.run() }) else { return gate.sandbox }
         gate.sandbox = state

@@ -53,13 +53,13 @@ final class JobExecution: Sendable {
 
     var functions: JobFunctions? { loadedFunctions.withLock { $0 } }
 
-    /// Takes the functions, which were loaded after the job was taken up; those before them end.
+    /// Takes the functions, which were loaded after the job was taken up; those before them end with their attempts.
     func adopt(_ functions: JobFunctions?) {
         let former = loadedFunctions.withLock { loaded in
             defer { loaded = functions }
             return loaded
         }
-        former?.close()
+        former?.retire()
     }
 
     func makeEngine() throws(TaskFault) -> any JobEngine { try engines.make(spec, functions: functions) }

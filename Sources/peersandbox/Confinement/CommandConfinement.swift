@@ -49,8 +49,8 @@ struct CommandConfinement {
         process_control(PR_SET_DUMPABLE, 0)
     }
 
-    /// Takes the rest, from every thread, once nothing needs it any more: writing elsewhere than `folder` and what is for
-    /// all to write, and system calls that lead outside.
+    /// Takes the rest once nothing needs it any more: writing elsewhere than `folder` and what is for all to write, from
+    /// this thread and what it starts, and system calls that lead outside, from every thread.
     mutating func lock(writing folder: String) {
         if !Landlock.restrict(writing: CommandFolders.writable + [folder]) { missing.append("landlock") }
         if !ForbiddenCalls.forbid() { missing.append("seccomp") }

@@ -16,6 +16,15 @@ struct CommandFolders {
 
     /// The machine's folders for temporary files.
     private static let temporary = ["/tmp", "/var/tmp"]
+    /// Those that are there, each once: one may be a link to the other.
+    private static var temporaryFolders: [String] {
+        var folders: [String] = []
+        for path in temporary.map(resolved) where access(path, F_OK) == 0 && !folders.contains(path) {
+            folders.append(path)
+        }
+        return folders
+    }
+
     /// Shared memory by name.
     private static let sharedMemory = "/dev/shm"
     /// Devices that do no harm.
@@ -50,7 +59,7 @@ struct CommandFolders {
         do throws(Failure) {
             var made = [CommandFolders.sharedMemory]
             try CommandFolders.mountDevices()
-            for path in CommandFolders.temporary where isForeign && access(path, F_OK) == 0 {
+            for path in isForeign ? CommandFolders.temporaryFolders : [] {
                 try CommandFolders.mountTemporary(path)
                 made.append(path)
             }

@@ -68,6 +68,21 @@ struct IdleHelpersTests {
         #expect(throws: TaskFault.cancelled) { _ = try first.borrow(command) }
     }
 
+    @Test(
+        "Functions that others have taken the place of serve the attempts that have begun, and keep no helper"
+    )
+    func retired() throws {
+        let job = try job()
+        defer { job.close() }
+        let helper = try job.borrow(command)
+        job.retire()
+        let another = try job.borrow(command)
+        #expect(helper.isUsable && another.isUsable)
+        for helper in [helper, another] { job.giveBack(helper) }
+        #expect(!helper.isUsable && !another.isUsable)
+        #expect(idle.count == 0)
+    }
+
     @Test("A helper that comes back after its job has closed ends")
     func lateReturn() throws {
         let job = try job()
