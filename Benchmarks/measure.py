@@ -526,7 +526,7 @@ def word_count_module():
         return None
     module = TMP / "wc.wasm"
     clang = pathlib.Path(shutil.which("swift")).resolve().parent / "clang"
-    subprocess.run([clang, "--target=wasm32", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wordcount.c"],
+    subprocess.run([clang, "--target=wasm32", "-msimd128", "-nostdlib", "-O3", "-Wl,--no-entry", "-I", folder, "-o", module, folder / "wordcount.c"],
                    check=True)
     return module
 

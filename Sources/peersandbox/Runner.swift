@@ -27,6 +27,9 @@ protocol Runner: AnyObject {
     ///
     /// Nothing that an earlier attempt left behind is seen by the function.
     func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault)
+
+    /// Does what the next attempt will need, now that the node has its answer and is busy with it.
+    func lookAhead()
 }
 
 extension Runner {
@@ -39,6 +42,8 @@ extension Runner {
     }
 
     static func warmUp() {}
+
+    func lookAhead() {}
 
     func reload(_ preparation: Preparation) throws(FunctionFault) {
         throw FunctionFault(.protocolViolation, "a second preparation of a function that takes one")

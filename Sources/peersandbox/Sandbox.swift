@@ -31,12 +31,14 @@ enum Sandbox {
         guard let first = channel.receive() else { _exit(0) }
         let preparation = preparation(in: first, channel)
         let runner = load(missing, channel) { () throws(FunctionFault) in try type.init(preparation) }
+        runner.lookAhead()
         while let frame = channel.receive() {
             if frame.kind == .prepare {
                 reload(runner, preparation.program, frame, missing, channel)
             } else {
                 execute(runner, frame, channel)
             }
+            runner.lookAhead()
         }
         _exit(0)
     }

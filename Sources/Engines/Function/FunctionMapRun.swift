@@ -177,8 +177,8 @@ final class FunctionMapRun {
 private enum RecordCount {
     /// Records in a chunk of whole ones.
     static func records(in chunk: UnsafeRawBufferPointer, format: RecordFormat) -> UInt64 {
-        var count: UInt64 = 0
         if format == .words {
+            var count: UInt64 = 0
             var isInWord = false
             for byte in chunk {
                 let isSpace = Delimiter.isWhiteSpace(byte)
@@ -187,8 +187,8 @@ private enum RecordCount {
             }
             return count
         }
-        for byte in chunk where byte == 0x0a { count += 1 }
-        return chunk.last.map { $0 != 0x0a } == true ? count + 1 : count
+        let newlines = UInt64(WordScanner.newlineCount(chunk))
+        return chunk.last.map { $0 != 0x0a } == true ? newlines + 1 : newlines
     }
 }
 

@@ -7,6 +7,8 @@ final class JavaScriptRunner: Runner {
 
     private var program: ScriptProgram
     private(set) var readiness: Readiness
+    /// A context for the next attempt, which takes longer to make than many attempts last.
+    private var next: ScriptAttempt?
 
     /// Starts the virtual machine, and compiles what is the same for all functions.
     static func warmUp() {
@@ -17,7 +19,7 @@ final class JavaScriptRunner: Runner {
             program: Array("function map(_) {}".utf8)
         )
         guard let program = try? ScriptProgram(preparation) else { return }
-        _ = try? ScriptAttempt(program, nil, nil)
+        try? ScriptAttempt(program).evaluate(seed: [], nil)
     }
 
     init(_ preparation: Preparation) throws(FunctionFault) {
@@ -34,19 +36,27 @@ final class JavaScriptRunner: Runner {
     }
 
     func reload(_ preparation: Preparation) throws(FunctionFault) {
+        next = nil
         program.prepare(preparation)
         readiness = try JavaScriptRunner.load(program, for: preparation.roles)
     }
 
     func execute(_ start: TaskStart, _ channel: Channel) throws(FunctionFault) {
-        try ScriptAttempt(program, start, channel).run(start.role)
+        let attempt = if let next { next } else { try ScriptAttempt(program) }
+        next = nil
+        try attempt.evaluate(seed: start.seed, channel)
+        try attempt.run(start.role)
     }
+
+    func lookAhead() { next = next ?? (try? ScriptAttempt(program)) }
 
     /// Evaluates the file once; nothing is left of it but what it can do.
     private static func load(_ program: ScriptProgram, for roles: FunctionRoles) throws(FunctionFault)
         -> Readiness
     {
-        let abilities = try ScriptAttempt(program, nil, nil).abilities
+        let attempt = try ScriptAttempt(program)
+        try attempt.evaluate(seed: [], nil)
+        let abilities = attempt.abilities
         try check(abilities.roles, for: roles)
         return Readiness(roles: abilities.roles, usesPosition: abilities.usesPosition)
     }

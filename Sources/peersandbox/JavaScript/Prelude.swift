@@ -4,7 +4,7 @@
 /// data, memory shared with threads) and holds the loops that call the function, so that one native call moves many
 /// records. It takes every built-in method that it needs before the function's file can replace one.
 ///
-/// `install(native, file, seed, arguments, skipLimit)` returns the entries that `ScriptAttempt` calls. Shared with it:
+/// `install(native, file, arguments, skipLimit)` returns the entries that `ScriptAttempt` calls. Shared with it:
 ///
 /// - `header` (Int32): the number of pairs of a batch.
 /// - `bounds` (Int32): of pairs, two a pair: where its key ends (-1: the key of the pair before), where its value ends
@@ -31,7 +31,7 @@ enum Prelude {
 
     nonisolated(unsafe) static let source = ScriptString(
         #"""
-        (function install(native, file, seed, argumentList, skipLimit) {
+        (function install(native, file, argumentList, skipLimit) {
         "use strict";
         const recordCapacity = \#(recordCapacity), partCapacity = \#(partCapacity), partUnits = \#(partUnits);
         const byteCapacity = \#(byteCapacity);
@@ -98,9 +98,11 @@ enum Prelude {
             c = ((c << 21) | (c >>> 11)) + sum | 0;
             return sum >>> 0;
         }
-        for (let i = 0; i < 24; i++) {
-            if (i < seed.length) a = (a ^ seed[i]) | 0;
-            random32();
+        function seedRandom(seed) {
+            for (let i = 0; i < 24; i++) {
+                if (i < seed.length) a = (a ^ seed[i]) | 0;
+                random32();
+            }
         }
         define(Math, "random", function random() {
             return ((random32() >>> 5) * 67108864 + (random32() >>> 6)) / 9007199254740992;
@@ -508,7 +510,7 @@ enum Prelude {
             flush();
             forEachTotal(totals, (amount, key) => { if (amount !== 0) native.counter(key, amount); });
         }
-        return { load, start, mapRecords, mapPairs, reduceAll, finish, describe, header, bounds, offsets, sizes };
+        return { seedRandom, load, start, mapRecords, mapPairs, reduceAll, finish, describe, header, bounds, offsets, sizes };
         })
         """#
     )

@@ -13,7 +13,7 @@ final class ScriptAttempt {
     private let program: ScriptProgram
     private let context = ScriptContext()
     /// `nil` while the function is only being checked: what it says then goes nowhere.
-    private let channel: Channel?
+    private var channel: Channel?
     private var entries: JSValueRef?
     private(set) var abilities = Abilities(roles: [], usesPosition: false, encoding: .utf8)
 
@@ -30,13 +30,21 @@ final class ScriptAttempt {
     private var header = UnsafeMutableBufferPointer<Int32>(start: nil, count: 0)
     private var input = PairInput()
 
-    /// Evaluates the file; `start` and `channel` are those of an attempt.
-    ///
-    /// - Throws: `invalid` when the file is not a function, with the place.
-    init(_ program: ScriptProgram, _ start: TaskStart?, _ channel: Channel?) throws(FunctionFault) {
+    /// Makes the context, in which nothing of the file is evaluated yet.
+    init(_ program: ScriptProgram) throws(FunctionFault) {
         self.program = program
+        entries = try install()
+    }
+
+    /// Evaluates the file, for an attempt or to check it.
+    ///
+    /// - Parameters:
+    ///   - seed: what random numbers begin with.
+    ///   - channel: where the attempt goes; `nil`: it is no attempt.
+    /// - Throws: `invalid` when the file is not a function, with the place.
+    func evaluate(seed: [UInt8], _ channel: Channel?) throws(FunctionFault) {
         self.channel = channel
-        entries = try install(seed: start?.seed ?? [])
+        try call("seedRandom", context.seed(seed))
         do throws(ScriptContext.Exception) {
             _ = try context.evaluate(program.text, url: program.url)
         } catch {
@@ -60,7 +68,7 @@ final class ScriptAttempt {
 // MARK: - Loading
 
 extension ScriptAttempt {
-    private func install(seed: [UInt8]) throws(FunctionFault) -> JSValueRef? {
+    private func install() throws(FunctionFault) -> JSValueRef? {
         do throws(ScriptContext.Exception) {
             let function = try context.evaluate(own: Prelude.source)
             let texts = program.arguments.flatMap { [$0.name, $0.value] }
@@ -68,7 +76,6 @@ extension ScriptAttempt {
                 function,
                 [
                     natives(), context.string(program.name),
-                    context.seed(seed),
                     context.array(texts.lazy.map { self.context.string($0) }),
                     context.number(min(program.skipLimit, UInt64(UInt32.max))),
                 ]
