@@ -1,6 +1,6 @@
 // Functions in C for a MapReduce node: docs/wasm-abi.md.
 //
-//     clang --target=wasm32 -nostdlib -O3 -Wl,--no-entry -o job.wasm job.c
+//     clang --target=wasm32 -msimd128 -nostdlib -O3 -Wl,--no-entry -o job.wasm job.c
 //     peerctl run --map job.wasm INPUT…
 //
 // Include this in one file, write what the job needs, and name it with the macros at the end:
