@@ -270,7 +270,7 @@ extension JobService {
             }
             job.share(of: request.attempt.worker) { share in
                 share.fetchedBlocks += Int(output.fetchedBlockCount)
-                share.fetchedBytes += output.fetchedByteCount
+                share.fetchedBytes.addClamped(output.fetchedByteCount)
             }
             let (taken, isHere) = try await take(output, from: worker.peer, for: request, of: job, cluster)
             attemptEnded(id, .success(taken), isRecorded: isHere)
@@ -381,7 +381,8 @@ extension JobService {
                     TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false
                 )
             }
-            let isCopied = job.copiedRunByteCount + file.byteCount <= ClusterLimits.smallShuffleByteCount
+            let isCopied =
+                job.copiedRunByteCount.addingClamped(file.byteCount) <= ClusterLimits.smallShuffleByteCount
             guard isCopied else {
                 let run = RemoteRun(
                     file,
