@@ -162,6 +162,7 @@ extension JobStatus: JSONMessage {
             "endedAt": endedAt.map(JSON.count) ?? .null, "secondsLeft": secondsLeft.map(JSON.number) ?? .null,
             "map": map.json, "merge": merge.json, "reduce": reduce.json,
             "inputBytes": .count(inputByteCount), "mappedBytes": .count(mappedByteCount),
+            "reduceInputBytes": .count(reduceInputByteCount), "reducedBytes": .count(reducedByteCount),
             "counters": counters.json, "attempts": .count(attemptCount),
             "failedAttempts": .count(failedAttemptCount), "timings": .array(of: timings),
             "workers": .array(of: workers), "failures": .array(of: failures),
@@ -192,6 +193,9 @@ extension JobStatus: JSONMessage {
         reduce = try fields.message("reduce")
         inputByteCount = try fields.unsigned("inputBytes")
         mappedByteCount = try fields.unsigned("mappedBytes")
+        // A daemon of an earlier version says neither.
+        reduceInputByteCount = fields.optional("reduceInputBytes")?.unsigned ?? 0
+        reducedByteCount = fields.optional("reducedBytes")?.unsigned ?? 0
         counters = try fields.message("counters")
         attemptCount = try fields.int("attempts")
         failedAttemptCount = try fields.int("failedAttempts")

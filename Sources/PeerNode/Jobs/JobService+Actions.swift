@@ -231,7 +231,10 @@ extension JobService {
         job.progress(of: item) { $0.done += taskCount }
         job.share(of: attempt.worker) { $0.tasksDone += taskCount }
         if item.stage == 0 { commitMap(item.index, output, by: attempt.worker, of: job) }
-        if item.stage == job.outputs.count - 1 { rememberPart(item.index, output, of: job) }
+        if item.stage == job.outputs.count - 1 {
+            job.status.reducedByteCount.addClamped(output.counters.shuffledBytes)
+            rememberPart(item.index, output, of: job)
+        }
         if let excess = excess(of: job) { fail(job, excess) }
     }
 

@@ -247,7 +247,6 @@ extension JobService {
         guard let worker = workers[request.attempt.worker]?.worker, !request.stop.isSet else {
             return attemptEnded(id, .failure(.cancelled))
         }
-        let execution = request.execution
         if case .reduce = request.work, await !gatherMergedRuns(for: id, of: job, cluster) { return }
         do throws(RemoteFailure) {
             let task = try await remoteTask(request, of: job)
@@ -260,7 +259,7 @@ extension JobService {
                         defer { counted = max(counted, total) }
                         return total - min(total, counted)
                     }
-                    execution.count(bytesRead: Int(clamping: step))
+                    request.count(Int(clamping: step))
                 }
                 output = answer.receipt
                 report.replace(with: answer.report)
