@@ -114,6 +114,8 @@ enum JobText {
     static func progress(_ status: JobStatus) -> String {
         var parts = ["\(Int(status.fractionDone * 100))%"]
         if status.state == .queued { parts.append("queued") }
+        // In front: a terminal shows as much of the line as fits.
+        if let wait = status.wait { parts.append("\(wait)") }
         if status.map.total > 0 { parts.append("map \(status.map.done)/\(status.map.total)") }
         if status.reduce.total > 0 { parts.append("reduce \(status.reduce.done)/\(status.reduce.total)") }
         if status.state == .running, status.phase == .reduce, status.reduceInputByteCount > 0 {

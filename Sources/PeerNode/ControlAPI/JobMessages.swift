@@ -167,7 +167,7 @@ extension JobStatus: JSONMessage {
             "failedAttempts": .count(failedAttemptCount), "timings": .array(of: timings),
             "workers": .array(of: workers), "failures": .array(of: failures),
             "notes": .array(notes.map(JSON.string)), "specCID": .cid(specCID), "spec": spec.json,
-            "functionNames": FunctionNames(functionNames).json,
+            "functionNames": FunctionNames(functionNames).json, "waitsFor": wait?.json ?? .null,
         ]
     }
 
@@ -203,6 +203,26 @@ extension JobStatus: JSONMessage {
         workers = try fields.messages("workers")
         failures = try fields.messages("failures")
         notes = try fields.texts("notes")
+        wait = fields.optional("waitsFor") == nil ? nil : try fields.message("waitsFor")
+    }
+}
+
+extension BlockWait: JSONMessage {
+    package var json: JSON {
+        [
+            "cid": .cid(cid), "missing": .count(missingCount), "peers": .count(peerCount),
+            "seconds": .count(seconds),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "wait")
+        self.init(
+            cid: try fields.cid("cid"),
+            missingCount: try fields.int("missing"),
+            peerCount: try fields.int("peers"),
+            seconds: try fields.int("seconds")
+        )
     }
 }
 

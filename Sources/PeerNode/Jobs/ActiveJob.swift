@@ -10,6 +10,8 @@ final class ActiveJob {
     var status: JobStatus
     var log: [JobLogEntry] = []
     var planned: PlannedJob?
+    /// The lease of what planning has to fetch, while it does.
+    var planLease: Ingest?
     /// Its user functions, from their loading to the end of the job.
     var functions: JobFunctions?
     /// Outputs that were withdrawn, to be compared with what is made instead.

@@ -1,10 +1,22 @@
 import MRProtocol
 
 extension JobService {
-    /// The status to show: with bytes read by running attempts, the current phase's time and a guess at the rest.
-    func snapshot(of job: ActiveJob) -> JobStatus {
+    /// What fetches wait for, by lease; of each lease the fetch that has waited longest.
+    func waits() async -> [ObjectIdentifier: FetchWait] {
+        guard let cluster else { return [:] }
+        return Dictionary(
+            await cluster.exchange.waits().map { (ObjectIdentifier($0.ingest), $0.wait) },
+            uniquingKeysWith: { $0.waited < $1.waited ? $1 : $0 }
+        )
+    }
+
+    /// The status to show: with bytes read by running attempts, the current phase's time, a guess at the rest, and what the
+    /// job waits for.
+    func snapshot(of job: ActiveJob, _ waits: [ObjectIdentifier: FetchWait] = [:]) -> JobStatus {
         var status = job.status
         guard !status.state.isFinal, status.state != .queued else { return status }
+        let lease = job.planned?.execution.ingest ?? job.planLease
+        status.wait = lease.flatMap { waits[ObjectIdentifier($0)] }.map(BlockWait.init)
         let elapsed = (now - job.phaseStart) / .seconds(1)
         if let index = status.timings.firstIndex(where: { $0.phase == status.phase }) {
             status.timings[index].seconds += elapsed

@@ -143,7 +143,11 @@ extension JobService {
         job.note("fetching the structure of the inputs", time: WallClock.milliseconds)
         do throws(TaskFault) {
             let lease = try await storage.makePlanLease()
-            defer { queue.put(.closeLease(lease)) }
+            job.planLease = lease
+            defer {
+                job.planLease = nil
+                queue.put(.closeLease(lease))
+            }
             try await cluster.inputs.fetchNodes(of: job.status.spec.inputs, into: lease)
             return await storage.plan(
                 job.number,

@@ -190,6 +190,8 @@ public struct JobStatus: Hashable, Sendable {
     public var functionNames: [CID: String] = [:]
     /// Seconds until the end, when there is ground for a guess.
     public var secondsLeft: Double?
+    /// The block that has been waited for longest, when nothing comes of what peers are asked for.
+    public var wait: BlockWait?
 
     /// A job just submitted.
     public init(id: JobID, name: String, spec: JobSpec, specCID: CID) {
