@@ -147,6 +147,16 @@ struct JobProgressTests {
         }
     }
 
+    @Test("No more counts as read than there is, whatever counters say")
+    func bounded() async throws {
+        let harness = try JobHarness()
+        let spec = harness.wordCount(try harness.add([65, 10]), reduces: 1)
+        let status = try await harness.run(spec, engines: HollowEngines(runByteCount: 1_000) { _ in })
+        #expect(status.counters.shuffledBytes == HollowEngines.partitionByteCount)
+        #expect(status.reduceInputByteCount == 1_000)
+        #expect(status.reducedByteCount == 1_000)
+    }
+
     @Test("A reduce on another node counts as it says, each of its attempts for itself")
     func remote() async throws {
         let key = Ed25519.KeyPair()
