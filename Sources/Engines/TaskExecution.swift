@@ -42,7 +42,8 @@ public struct AttemptLimits: Sendable {
     public var memoryByteCount: Int
     /// Asked often; `true` makes the attempt throw `TaskFault.cancelled`.
     public var isCancelled: @Sendable () -> Bool
-    /// Called as work is done, with file bytes read since the last call.
+    /// Called as work is done, with input bytes read since the last call: file bytes of a map; of a reduce bytes of its
+    /// partition in the runs, in all no more than `TaskCounters.shuffledBytes`.
     public var progress: @Sendable (_ byteCount: Int) -> Void
     /// Takes what user functions say beside their pairs.
     public var report: AttemptReport

@@ -99,3 +99,50 @@ extension PeerIDFault: CustomStringConvertible {
         }
     }
 }
+
+extension DelimitedFault: CustomStringConvertible {
+    /// What is wrong.
+    public var description: String {
+        switch self {
+        case .length(let fault): "the length of a message is wrong: \(fault)"
+        case .tooLong(let count, let limit): "a message of \(count) bytes is over the limit of \(limit)"
+        }
+    }
+}
+
+extension PublicKeyFault: CustomStringConvertible {
+    /// What is wrong.
+    public var description: String {
+        switch self {
+        case .malformed(let fault): "the key cannot be read: \(fault)"
+        case .unsupportedType(let type): "a key of type \(type) is not Ed25519"
+        case .length(let count): "a key of \(count) bytes is not Ed25519"
+        }
+    }
+}
+
+extension EnvelopeFault: CustomStringConvertible {
+    /// What is wrong.
+    public var description: String {
+        switch self {
+        case .tooLong(let count): "a signed message of \(count) bytes is too long"
+        case .malformed(let fault): "the signed message cannot be read: \(fault)"
+        case .publicKey(let fault): "its signer is unknown: \(fault)"
+        case .payloadType: "something else is signed"
+        case .signatureLength(let count): "a signature of \(count) bytes is not Ed25519"
+        case .signature: "the signature is wrong"
+        }
+    }
+}
+
+extension PeerRecordFault: CustomStringConvertible {
+    /// What is wrong.
+    public var description: String {
+        switch self {
+        case .envelope(let fault): fault.description
+        case .malformed(let fault): "the peer record cannot be read: \(fault)"
+        case .peer(let fault): "its peer id is wrong: \(fault)"
+        case .wrongSigner: "another peer signed it"
+        }
+    }
+}

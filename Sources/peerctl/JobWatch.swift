@@ -110,19 +110,25 @@ final class JobDisplay: Sendable {
 
 /// Jobs in words.
 enum JobText {
-    /// `map 12/40, reduce 0/4, 31 MiB of 100 MiB, 3 s left`.
+    /// `24%, map 12/40, reduce 0/4, 31 MiB of 100 MiB, 3 s left`; while reduces run, the bytes are those that they read.
     static func progress(_ status: JobStatus) -> String {
         var parts = ["\(Int(status.fractionDone * 100))%"]
         if status.state == .queued { parts.append("queued") }
+        // In front: a terminal shows as much of the line as fits.
+        if let wait = status.wait { parts.append("\(wait)") }
         if status.map.total > 0 { parts.append("map \(status.map.done)/\(status.map.total)") }
         if status.reduce.total > 0 { parts.append("reduce \(status.reduce.done)/\(status.reduce.total)") }
-        if status.inputByteCount > 0 {
-            parts.append(
-                "\(ByteSize.format(status.mappedByteCount)) of \(ByteSize.format(status.inputByteCount))"
-            )
+        if status.state == .running, status.phase == .reduce, status.reduceInputByteCount > 0 {
+            parts.append("\(share(status.reducedByteCount, of: status.reduceInputByteCount)) reduced")
+        } else if status.inputByteCount > 0 {
+            parts.append(share(status.mappedByteCount, of: status.inputByteCount))
         }
         if let left = status.secondsLeft { parts.append("\(Int(left.rounded(.up))) s left") }
         return parts.joined(separator: ", ")
+    }
+
+    private static func share(_ part: UInt64, of whole: UInt64) -> String {
+        "\(ByteSize.format(part)) of \(ByteSize.format(whole))"
     }
 
     /// One line on how a job ended well.

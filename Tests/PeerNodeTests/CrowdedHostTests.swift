@@ -64,8 +64,12 @@ private struct LoggedHost {
         )
     }
 
-    /// Dials the host as a peer of its own, which says why it could not.
-    func visit(key: SwarmKey? = nil, _ limits: HostLimits = .init()) async throws -> PeerID {
+    /// Dials the host as a peer of its own, which says why it could not; `body` is what it does there.
+    func visit(
+        key: SwarmKey? = nil,
+        _ limits: HostLimits = .init(),
+        _ body: @NetworkActor (Host) async throws(HostError) -> Void = { _ in }
+    ) async throws -> PeerID {
         var configuration = HostConfiguration(identity: Ed25519.KeyPair(), listen: [], swarmKey: key)
         configuration.limits = limits
         let visitor = Host(configuration)
@@ -76,6 +80,7 @@ private struct LoggedHost {
             do throws(HostError) {
                 _ = try await visitor.connect(to: address)
                 _ = try await visitor.ping(host.localPeer)
+                try await body(visitor)
                 outcome = .success(visitor.localPeer)
             } catch { outcome = .failure(error) }
             await visitor.stop(within: .zero)
@@ -162,6 +167,7 @@ struct NetworkFaultTests {
             #expect(fault.reason.hasSuffix("does its network have a swarm.key?"))
             #expect(fault.remote.description.hasPrefix("/ip4/127.0.0.1/tcp/"))
             #expect(fault.peer == nil)
+            #expect(NodeNetwork.level(of: fault) == .info, "a stranger is no peer")
             stranger.socket.close()
         }
     }
@@ -177,6 +183,7 @@ struct NetworkFaultTests {
             #expect(fault.kind == "connections ended")
             #expect(fault.reason == "yamux of version 9")
             #expect(fault.peer == PeerID(try PublicKey(ed25519: key.publicKey.bytes)))
+            #expect(NodeNetwork.level(of: fault) == .warning)
         }
     }
 
@@ -205,6 +212,76 @@ struct NetworkFaultTests {
             #expect(error?.message.contains("swarm.key") == true, "\(String(describing: error))")
             #expect(await logged.firstFault().reason.contains("swarm.key"))
         }
+    }
+
+    @Test("bytes that are no message are a warning with their protocol")
+    func malformedMessage() async throws {
+        try await LoggedHost.run { logged in
+            logged.host.protocols.serve("/test/1", maxStreamCount: 1) { _, stream in
+                while let bytes = try await stream.readSlice() {
+                    var reader = DelimitedReader(maxByteCount: 4)
+                    var rest = bytes
+                    _ = try reader.next(&rest)
+                }
+            }
+            _ = try await logged.visit { visitor throws(HostError) in
+                let stream = try await visitor.openMuxedStream(
+                    to: logged.host.localPeer,
+                    protocolIDs: ["/test/1"]
+                )
+                // What becomes of the stream is the host's to tell.
+                try? await stream.write([9])
+                _ = await logged.firstFault()
+            }
+            let fault = await logged.firstFault()
+            #expect(fault.kind == "streams failed")
+            #expect(fault.reason == "/test/1: a message of 9 bytes is over the limit of 4")
+            #expect(NodeNetwork.level(of: fault) == .warning)
+        }
+    }
+
+    @Test(
+        "what a peer does against the protocols is misbehaviour; ends, limits and other programs are not",
+        arguments: [
+            (.noise(.badSignature), true), (.noise(.wrongPeer(.numbered(1))), true),
+            (.noise(.decryptionFailed), true), (.noise(.publicKey(.length(3))), true),
+            (.noise(.publicKey(.unsupportedType(0))), false), (.yamux(.tooManyPings), true),
+            (.yamux(.frameType(9)), true), (.yamux(.keepaliveTimeout), false),
+            (.yamux(.remoteGoAway(1)), false),
+            (.multistream(.badLength), true), (.multistream(.noneAgreed), false), (.timedOut, false),
+            (.ended, false), (.writeStalled, false), (.tooManyConnections, false), (.displaced, false),
+            (.notUnderstood(.multistream(.badLength)), false),
+        ] as [(ConnectionFault, Bool)]
+    )
+    func misbehaviour(_ fault: ConnectionFault, isMisbehaviour: Bool) {
+        #expect(fault.isMisbehaviour == isMisbehaviour)
+        // Of streams only the negotiation is their own.
+        #expect(!StreamFault.connection(fault).isMisbehaviour)
+    }
+
+    @Test("a peer that lies about blocks or hoards memory is a warning, one that is silent is not")
+    func exchangeLevels() {
+        let peer = PeerID.numbered(1)
+        #expect(NodeNetwork.level(of: .distrusted(peer, .falseBlock)) == .warning)
+        #expect(NodeNetwork.level(of: .distrusted(peer, .brokenPromises)) == .warning)
+        #expect(NodeNetwork.level(of: .distrusted(peer, .silence)) == .info)
+        #expect(NodeNetwork.level(of: .hoarding(peer)) == .warning)
+        #expect(NodeNetwork.level(of: .badMessage(peer, reason: "")) == .debug)
+    }
+
+    @Test("what is ordinary does not use up the lines of misbehaviour, and kinds are bounded")
+    @NetworkActor
+    func rations() throws {
+        let told = Told()
+        let remote = try Multiaddr(parsing: "/ip4/10.0.0.1/tcp/1")
+        let counters = NetworkCounters { fault in told.faults.withLock { $0.append(fault) } }
+        for _ in 0..<100 { counters.count(.handlerFailed, "/a/1", because: "late", at: remote) }
+        counters.count(.handlerFailed, "/a/1", because: "wrong", at: remote, isMisbehaviour: true)
+        #expect(told.faults.withLock { $0.last?.isMisbehaviour } == true)
+        var ration = LogRation()
+        let now = ContinuousClock.now
+        for kind in 0..<LogRation.maxKindCount { #expect(ration.spend("\(kind)", now: now) == 0) }
+        #expect(ration.spend("another", now: now) == nil)
     }
 
     @Test("faults of one kind and reason are told of a few times, and then how many there were")

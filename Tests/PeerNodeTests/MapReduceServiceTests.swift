@@ -17,6 +17,7 @@ struct MapReduceServiceTests {
         _ worker: StubWorker = StubWorker(),
         gossip: (any GossipDelegate)? = nil,
         requestTimeout: Duration = CallLimits.requestTimeout,
+        onMalformed: @escaping @Sendable (PeerID, String) -> Void = { _, _ in },
         _ body: (MapReducePeer, MapReduceService, MemoryHost) async throws -> Void
     ) async throws {
         let network = MemoryNetwork()
@@ -27,7 +28,8 @@ struct MapReduceServiceTests {
             store: store,
             worker: worker,
             gossip: gossip,
-            requestTimeout: requestTimeout
+            requestTimeout: requestTimeout,
+            onMalformed: onMalformed
         )
         await service.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -180,7 +182,11 @@ struct MapReduceServiceTests {
         ]
     )
     func badRequest(request: [UInt8], code: CallFailure.Code) async throws {
-        try await withWorker { peer, _, here in
+        let told = Mutex<[(PeerID, String)]>([])
+        try await withWorker(onMalformed: { peer, reason in told.withLock { $0.append((peer, reason)) } }) {
+            peer,
+            _,
+            here in
             let stream = try await here.openStream(to: peer.peer, protocolIDs: [MapReduceRequest.protocolID])
             let messages = MessageStream(stream, maxByteCount: MapReduceResponse.maxByteCount)
             try await messages.send(request)
@@ -189,6 +195,9 @@ struct MapReduceServiceTests {
             case .failure(let failure): #expect(failure.code == code)
             default: #expect(answer == .cancelled(wasRunning: true))
             }
+            let first = told.withLock { $0.first }
+            #expect(first?.0 == (code == .malformed ? here.localPeer : nil))
+            #expect(first.map { $0.1 == "the request cannot be read (it is no protobuf message)" } != false)
         }
     }
 

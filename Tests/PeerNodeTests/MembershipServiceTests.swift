@@ -27,6 +27,32 @@ struct MembershipServiceTests {
         }
     }
 
+    @Test("who gives records that nobody signed is told of")
+    func forgedRecords() async throws {
+        let network = MemoryNetwork()
+        let told = Mutex<[MembershipEvent]>([])
+        let key = Ed25519.KeyPair()
+        let membership = MembershipService(
+            MembershipService.Configuration(identity: key, bootstrap: [], tablePath: nil),
+            host: await network.makeHost(PeerID(key)),
+            addresses: { [.plain] },
+            hello: { _ in HelloMessage(agent: "", engines: [], slots: 0, busySlots: 0) },
+            onEvent: { event in told.withLock { $0.append(event) } }
+        )
+        let (honest, liar) = (Ed25519.KeyPair(), PeerID.numbered(9))
+        let record = PeerRecord(peer: PeerID(honest), sequence: 5, addresses: [])
+        func signed(by signer: Ed25519.KeyPair) -> [UInt8] {
+            SignedPeerRecord(record, publicKey: PublicKey(honest.publicKey), sign: signer.sign).envelope.bytes
+        }
+        var gossip = GossipMessage()
+        gossip.records = [signed(by: key), [1, 2, 3]]
+        _ = await membership.answer(gossip, from: liar)
+        #expect(told.withLock { $0 } == [.forgedRecords(liar, count: 2)])
+        gossip.records = [signed(by: honest)]
+        _ = await membership.answer(gossip, from: PeerID(honest))
+        #expect(told.withLock { $0.last } == .changed(PeerID(honest), .alive))
+    }
+
     @Test("a node that stops without a word is suspected, and dead in the end, everywhere")
     func crash() async throws {
         try await withCluster(4) { nodes, events in

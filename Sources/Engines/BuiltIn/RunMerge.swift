@@ -6,6 +6,10 @@ final class RunMerge {
     static let maxFanIn = 256
     static let maxBufferByteCount = 256 << 10
     private static let entryByteCount = 40
+    /// Most pairs merged between two looks at whether to stop.
+    static let maxUncheckedPairCount = 4_096
+    /// Bytes merged between two such looks, where pairs are long.
+    static let maxUncheckedByteCount = 256 << 10
 
     private let plan: BuiltInPlan
     private let combine: Combine
@@ -18,6 +22,8 @@ final class RunMerge {
     private(set) var readByteCount: UInt64 = 0
     /// Pairs that were read, when they were added up in a table.
     private(set) var countedPairs: UInt64?
+    /// Tells how far a reduce is; the merges of a map are part of it and tell nothing.
+    private var meter: MergeMeter?
 
     init(
         _ plan: BuiltInPlan,
@@ -53,6 +59,7 @@ final class RunMerge {
         into fold: Fold,
         counts: WordCounts?
     ) throws(TaskFault) {
+        if meter == nil { meter = MergeMeter(limits.progress) }
         if let counts, plan.addsNumbersUp, runs.count > 1, try addUp(runs, partition: partition, in: counts) {
             return try counts.drain(into: fold)
         }
@@ -62,6 +69,7 @@ final class RunMerge {
     /// Merges partition `partition` of `runs` into `fold`.
     func reduce(_ runs: [any RunBytes], partition: Int, into fold: some PairFold) throws(TaskFault) {
         readByteCount = 0
+        if meter == nil { meter = MergeMeter(limits.progress) }
         let readers = try narrow(runs, partition: partition)
         try merge(readers, partition: partition, into: fold)
     }
@@ -92,7 +100,9 @@ final class RunMerge {
         throws(TaskFault) -> Bool
     {
         let cursor = PartitionCursor(reader, entry, bufferByteCount: RunMerge.maxBufferByteCount)
-        var untilCheck = 0
+        let stride = MergeStride([entry])
+        guard try fits(counts) else { return false }
+        var untilCheck = stride.pairCount
         while try cursor.advance() {
             guard let value = cursor.valueBytes, let number = DecimalText.short(value),
                 counts.add(number: number, to: cursor.keyBytes)
@@ -105,23 +115,36 @@ final class RunMerge {
                 )
             }
             untilCheck -= 1
-            guard untilCheck < 0 else { continue }
-            if limits.isCancelled() { throw .cancelled }
-            if counts.byteCount > limits.memoryByteCount {
-                counts.removeAll()
-                return false
-            }
-            untilCheck = 4096
+            guard untilCheck == 0 else { continue }
+            guard try fits(counts) else { return false }
+            meter?.advance(by: stride.byteCount(ofPairs: stride.pairCount), of: readByteCount)
+            untilCheck = stride.pairCount
         }
+        meter?.advance(by: stride.byteCount(ofPairs: stride.pairCount - untilCheck), of: readByteCount)
         return true
+    }
+
+    /// Whether the table is within the memory limit; it is emptied otherwise.
+    private func fits(_ counts: WordCounts) throws(TaskFault) -> Bool {
+        if limits.isCancelled() { throw .cancelled }
+        guard counts.byteCount > limits.memoryByteCount else { return true }
+        counts.removeAll()
+        return false
     }
 
     /// Merges neighbours until few enough runs are left to be merged at once.
     private func narrow(_ runs: [any RunBytes], partition: Int?) throws(TaskFault) -> [RunFileReader] {
+        let fanIn = fanIn(wholeRuns: partition == nil)
+        meter?.begin(passCount: RunMerge.passCount(runs.count, fanIn: fanIn))
         var current = runs
         var isFirstPass = true
         while true {
-            let fanIn = fanIn(wholeRuns: partition == nil)
+            if !isFirstPass {
+                meter?.nextPass(
+                    over: current.reduce(0) { $0 + $1.byteCount },
+                    of: readByteCount
+                )
+            }
             if current.count <= fanIn {
                 let readers = try open(current, from: 0)
                 if isFirstPass { note(readers, partition) }
@@ -140,6 +163,16 @@ final class RunMerge {
             current = next
             isFirstPass = false
         }
+    }
+
+    /// Times that the pairs of `runCount` runs are merged, the last one included.
+    private static func passCount(_ runCount: Int, fanIn: Int) -> Int {
+        var (rest, count) = (runCount, 1)
+        while rest > fanIn {
+            rest = (rest + fanIn - 1) / fanIn
+            count += 1
+        }
+        return count
     }
 
     private func fanIn(wholeRuns: Bool) -> Int {
@@ -199,20 +232,25 @@ final class RunMerge {
         let share = limits.memoryByteCount / 2 / max(1, readers.count)
         let bufferByteCount = min(RunMerge.maxBufferByteCount, share)
         var cursors: [PartitionCursor] = []
+        var entries: [RunIndex.Entry] = []
         for reader in readers {
             guard let entry = reader.index.entry(for: partition) else { continue }
             cursors.append(PartitionCursor(reader, entry, bufferByteCount: bufferByteCount))
+            entries.append(entry)
         }
+        let stride = MergeStride(entries)
+        if limits.isCancelled() { throw .cancelled }
         let merger = try RunMerger(cursors)
-        var untilCheck = 0
+        var untilCheck = stride.pairCount
         while let smallest = merger.smallest {
-            if untilCheck == 0 {
-                if limits.isCancelled() { throw .cancelled }
-                untilCheck = 4096
-            }
-            untilCheck -= 1
             try fold.add(key: smallest.keyBytes, value: smallest.valueBytes)
             try merger.advance()
+            untilCheck -= 1
+            guard untilCheck == 0 else { continue }
+            if limits.isCancelled() { throw .cancelled }
+            meter?.advance(by: stride.byteCount(ofPairs: stride.pairCount), of: readByteCount)
+            untilCheck = stride.pairCount
         }
+        meter?.advance(by: stride.byteCount(ofPairs: stride.pairCount - untilCheck), of: readByteCount)
     }
 }

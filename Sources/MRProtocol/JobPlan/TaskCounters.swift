@@ -41,20 +41,20 @@ public struct TaskCounters: Hashable, Sendable {
         return overflow ? (right < 0 ? .min : .max) : sum
     }
 
-    /// Adds the counters of another attempt.
+    /// Adds the counters of another attempt; sums stop at the greatest number.
     public static func += (sum: inout TaskCounters, other: TaskCounters) {
-        sum.inputRecords += other.inputRecords
-        sum.inputBytes += other.inputBytes
-        sum.mapOutputPairs += other.mapOutputPairs
-        sum.combinedPairs += other.combinedPairs
-        sum.shuffledBytes += other.shuffledBytes
-        sum.reduceInputPairs += other.reduceInputPairs
-        sum.reduceInputKeys += other.reduceInputKeys
-        sum.outputRecords += other.outputRecords
-        sum.outputBytes += other.outputBytes
-        sum.spilledBytes += other.spilledBytes
-        sum.skippedRecords += other.skippedRecords
-        sum.badRecords += other.badRecords
+        sum.inputRecords.addClamped(other.inputRecords)
+        sum.inputBytes.addClamped(other.inputBytes)
+        sum.mapOutputPairs.addClamped(other.mapOutputPairs)
+        sum.combinedPairs.addClamped(other.combinedPairs)
+        sum.shuffledBytes.addClamped(other.shuffledBytes)
+        sum.reduceInputPairs.addClamped(other.reduceInputPairs)
+        sum.reduceInputKeys.addClamped(other.reduceInputKeys)
+        sum.outputRecords.addClamped(other.outputRecords)
+        sum.outputBytes.addClamped(other.outputBytes)
+        sum.spilledBytes.addClamped(other.spilledBytes)
+        sum.skippedRecords.addClamped(other.skippedRecords)
+        sum.badRecords.addClamped(other.badRecords)
         sum.user.merge(other.user, uniquingKeysWith: TaskCounters.add)
     }
 }

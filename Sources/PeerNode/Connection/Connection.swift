@@ -95,7 +95,12 @@ package final class Connection: LoopClient {
     func close(_ fault: ConnectionFault) {
         guard self.fault == nil else { return }
         self.fault = fault
-        count(.connectionEnded, fault.name, because: fault.isOrdinary ? nil : fault.reason)
+        count(
+            .connectionEnded,
+            fault.name,
+            because: fault.isOrdinary ? nil : fault.reason,
+            isMisbehaviour: fault.isMisbehaviour
+        )
         session.goAway()
         // Whatever fails here fails because the connection is gone, which is what is wanted.
         try? channel.submit(&session) { _ in }
@@ -197,7 +202,12 @@ package final class Connection: LoopClient {
                 streams.removeValue(forKey: id)?.fail(.resetByPeer(code: code))
                 openers.popFirst()?.resume()
             case .refused:
-                count(.streamRefused, "too many streams", because: "it has too many streams open")
+                count(
+                    .streamRefused,
+                    "too many streams",
+                    because: "it has too many streams open",
+                    isMisbehaviour: true
+                )
             case .roundTrip:
                 break
             case .remoteGoesAway:
@@ -284,13 +294,30 @@ package final class Connection: LoopClient {
         case .negotiation, .protocolsRefused, .timedOut: isFault = true
         case .resetByPeer, .closedHere, .cancelled, .connection: break
         }
-        count(.streamRefused, name, because: isFault ? fault.description : nil)
+        count(
+            .streamRefused,
+            name,
+            because: isFault ? fault.description : nil,
+            isMisbehaviour: fault.isMisbehaviour
+        )
     }
 
     /// Counts what became of the connection or a stream; the log hears of it where there is a reason.
-    private func count(_ kind: NetworkCounters.Kind, _ name: String, because reason: String?) {
+    private func count(
+        _ kind: NetworkCounters.Kind,
+        _ name: String,
+        because reason: String?,
+        isMisbehaviour: Bool
+    ) {
         guard let reason else { return counters.count(kind, name) }
-        counters.count(kind, name, because: reason, at: remote.multiaddr, peer: peer)
+        counters.count(
+            kind,
+            name,
+            because: reason,
+            at: remote.multiaddr,
+            peer: peer,
+            isMisbehaviour: isMisbehaviour
+        )
     }
 
     /// Runs the handler of an inbound stream, or resets a stream too many.
@@ -298,7 +325,12 @@ package final class Connection: LoopClient {
         let name = stream.protocolID
         guard let service = protocols.services[name] else { return stream.reset() }
         guard inboundCounts[name, default: 0] < service.maxStreamCount else {
-            count(.streamRefused, name, because: "it has \(service.maxStreamCount) streams of \(name) open")
+            count(
+                .streamRefused,
+                name,
+                because: "it has \(service.maxStreamCount) streams of \(name) open",
+                isMisbehaviour: true
+            )
             return stream.reset()
         }
         inboundCounts[name, default: 0] += 1
@@ -310,7 +342,12 @@ package final class Connection: LoopClient {
             } catch {
                 // Streams end with their connection, and by whoever opened them.
                 let isFault = !(error is StreamFault || error is CancellationError)
-                self.count(.handlerFailed, name, because: isFault ? "\(name): \(error)" : nil)
+                self.count(
+                    .handlerFailed,
+                    name,
+                    because: isFault ? "\(name): \(error)" : nil,
+                    isMisbehaviour: HandlerFault.isMisbehaviour(error)
+                )
                 stream.reset()
             }
             self.inboundCounts[name, default: 1] -= 1

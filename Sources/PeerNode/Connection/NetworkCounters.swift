@@ -18,15 +18,8 @@ final class NetworkCounters {
     static let maxReasonCount = 64
 
     private var counts: [Kind: [String: UInt64]] = [:]
-    private var tellings: [String: Telling] = [:]
+    private var ration = LogRation()
     private let onFault: @Sendable (NetworkFault) -> Void
-
-    /// Faults of one kind and name within an interval.
-    private struct Telling {
-        var since: ContinuousClock.Instant
-        var toldCount = 0
-        var untoldCount: UInt64 = 0
-    }
 
     /// Counters; `onFault` takes what belongs into the log and must not block.
     nonisolated init(onFault: @escaping @Sendable (NetworkFault) -> Void = { _ in }) {
@@ -41,6 +34,7 @@ final class NetworkCounters {
     ///   - reason: why, in words.
     ///   - remote: the transport address at the other end.
     ///   - peer: who it is, if known.
+    ///   - isMisbehaviour: the other end did what nobody does who keeps to the protocols.
     ///   - now: the time.
     func count(
         _ kind: Kind,
@@ -48,32 +42,24 @@ final class NetworkCounters {
         because reason: String,
         at remote: Multiaddr,
         peer: PeerID? = nil,
+        isMisbehaviour: Bool = false,
         now: ContinuousClock.Instant = .now
     ) {
         count(kind, name)
-        let key = kind.rawValue + "\n" + name
-        guard tellings[key] != nil || tellings.count < Self.maxReasonCount else { return }
-        var telling = tellings[key] ?? Telling(since: now)
-        if now - telling.since >= ConnectionLimits.logInterval {
-            telling = Telling(since: now, untoldCount: telling.untoldCount)
-        }
-        if telling.toldCount < ConnectionLimits.maxLogLineCount {
-            onFault(
-                NetworkFault(
-                    kind: kind.rawValue,
-                    name: name,
-                    reason: reason,
-                    remote: remote,
-                    peer: peer,
-                    untoldCount: telling.untoldCount
-                )
+        // What is ordinary must not use up the lines of what is not.
+        let key = "\(kind.rawValue)\n\(isMisbehaviour)\n\(name)"
+        guard let untoldCount = ration.spend(key, now: now) else { return }
+        onFault(
+            NetworkFault(
+                kind: kind.rawValue,
+                name: name,
+                reason: reason,
+                remote: remote,
+                peer: peer,
+                isMisbehaviour: isMisbehaviour,
+                untoldCount: untoldCount
             )
-            telling.toldCount += 1
-            telling.untoldCount = 0
-        } else {
-            telling.untoldCount += 1
-        }
-        tellings[key] = telling
+        )
     }
 
     func count(_ kind: Kind, _ reason: String) {

@@ -12,6 +12,8 @@ package struct NetworkFault: Equatable, Sendable {
     package var remote: Multiaddr
     /// Who it is, where a handshake proved it.
     package var peer: PeerID?
+    /// The other end did what nobody does who keeps to the protocols.
+    package var isMisbehaviour: Bool
     /// Faults of this kind and name since the last that was told, which were only counted.
     package var untoldCount: UInt64
 }

@@ -162,11 +162,12 @@ extension JobStatus: JSONMessage {
             "endedAt": endedAt.map(JSON.count) ?? .null, "secondsLeft": secondsLeft.map(JSON.number) ?? .null,
             "map": map.json, "merge": merge.json, "reduce": reduce.json,
             "inputBytes": .count(inputByteCount), "mappedBytes": .count(mappedByteCount),
+            "reduceInputBytes": .count(reduceInputByteCount), "reducedBytes": .count(reducedByteCount),
             "counters": counters.json, "attempts": .count(attemptCount),
             "failedAttempts": .count(failedAttemptCount), "timings": .array(of: timings),
             "workers": .array(of: workers), "failures": .array(of: failures),
             "notes": .array(notes.map(JSON.string)), "specCID": .cid(specCID), "spec": spec.json,
-            "functionNames": FunctionNames(functionNames).json,
+            "functionNames": FunctionNames(functionNames).json, "waitsFor": wait?.json ?? .null,
         ]
     }
 
@@ -192,6 +193,9 @@ extension JobStatus: JSONMessage {
         reduce = try fields.message("reduce")
         inputByteCount = try fields.unsigned("inputBytes")
         mappedByteCount = try fields.unsigned("mappedBytes")
+        // A daemon of an earlier version says neither.
+        reduceInputByteCount = fields.optional("reduceInputBytes")?.unsigned ?? 0
+        reducedByteCount = fields.optional("reducedBytes")?.unsigned ?? 0
         counters = try fields.message("counters")
         attemptCount = try fields.int("attempts")
         failedAttemptCount = try fields.int("failedAttempts")
@@ -199,6 +203,26 @@ extension JobStatus: JSONMessage {
         workers = try fields.messages("workers")
         failures = try fields.messages("failures")
         notes = try fields.texts("notes")
+        wait = fields.optional("waitsFor") == nil ? nil : try fields.message("waitsFor")
+    }
+}
+
+extension BlockWait: JSONMessage {
+    package var json: JSON {
+        [
+            "cid": .cid(cid), "missing": .count(missingCount), "peers": .count(peerCount),
+            "seconds": .count(seconds),
+        ]
+    }
+
+    package init(json: JSON) throws(NodeError) {
+        let fields = try JSONFields(json, of: "wait")
+        self.init(
+            cid: try fields.cid("cid"),
+            missingCount: try fields.int("missing"),
+            peerCount: try fields.int("peers"),
+            seconds: try fields.int("seconds")
+        )
     }
 }
 

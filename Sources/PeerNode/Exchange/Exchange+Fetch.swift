@@ -118,7 +118,7 @@ extension Exchange {
         _ ingest: Ingest,
         _ options: FetchOptions
     ) async throws(ExchangeError) -> FetchReport {
-        let (id, signals) = try await open(options)
+        let (id, signals) = try await open(options, into: ingest)
         var run = FetchRun(
             exchange: self,
             id: id,

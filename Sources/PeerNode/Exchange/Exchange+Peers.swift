@@ -131,7 +131,7 @@ extension Exchange {
     private func reset(_ victims: [PartialMessages.Entry]) async {
         for victim in victims {
             figures.badMessageCount += 1
-            onEvent(.badMessage(victim.peer, reason: "half a message was held too long, or too many of them"))
+            onEvent(.hoarding(victim.peer))
             await victim.stream.reset()
         }
     }

@@ -107,8 +107,15 @@ package actor Exchange {
         status.droppedWantCount = server.droppedWantCount
         status.wantCount = client.wantCount
         status.peerCount = client.usablePeerCount
-        status.waits = fetches.values.filter { $0.isWaiting(now: now) }.compactMap { wait(of: $0) }
+        status.waits = waits().map(\.wait)
         return status
+    }
+
+    /// What fetches wait for that have got nothing for a while, with the lease that their blocks go under.
+    package func waits() -> [(ingest: Ingest, wait: FetchWait)] {
+        fetches.values.filter { $0.isWaiting(now: now) }.compactMap { fetch in
+            wait(of: fetch).map { (fetch.ingest, $0) }
+        }
     }
 
     nonisolated var now: Duration { clock() }
@@ -229,15 +236,17 @@ package actor Exchange {
 
     // MARK: Fetches
 
-    /// Registers a fetch; `close` must follow.
-    func open(_ options: FetchOptions) throws(ExchangeError) -> (id: Int, signals: AsyncStream<Void>) {
+    /// Registers a fetch whose blocks go into `ingest`; `close` must follow.
+    func open(_ options: FetchOptions, into ingest: Ingest) throws(ExchangeError) -> (
+        id: Int, signals: AsyncStream<Void>
+    ) {
         guard !isStopped else { throw .stopped }
         guard fetches.count < ExchangeLimits.maxFetchCount else {
             throw ExchangeError(.tooMuch, "this node runs \(fetches.count) fetches already; try again later")
         }
         let (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         lastFetchNumber += 1
-        fetches[lastFetchNumber] = Fetch(options: options, signal: signal, now: now)
+        fetches[lastFetchNumber] = Fetch(options: options, ingest: ingest, signal: signal, now: now)
         return (lastFetchNumber, signals)
     }
 
@@ -319,6 +328,8 @@ package actor Exchange {
 /// One caller's fetch under way.
 struct Fetch {
     let options: FetchOptions
+    /// The lease that its blocks go under.
+    let ingest: Ingest
     /// Wakes the caller: something arrived, or it is over.
     let signal: AsyncStream<Void>.Continuation
     /// Blocks asked for and not here yet.
@@ -329,8 +340,9 @@ struct Fetch {
     private(set) var lastProgress: Duration
     var noticeAt: Duration
 
-    init(options: FetchOptions, signal: AsyncStream<Void>.Continuation, now: Duration) {
+    init(options: FetchOptions, ingest: Ingest, signal: AsyncStream<Void>.Continuation, now: Duration) {
         self.options = options
+        self.ingest = ingest
         self.signal = signal
         lastProgress = now
         noticeAt = now + ExchangeLimits.noticeDelay

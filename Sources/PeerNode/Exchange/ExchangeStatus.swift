@@ -30,5 +30,8 @@ package struct ExchangeStatus: Equatable, Sendable {
 /// Things worth a line in the log.
 package enum ExchangeEvent: Equatable, Sendable {
     case distrusted(PeerID, BitswapDistrust)
+    /// It sent bytes that are no message, which end its stream.
     case badMessage(PeerID, reason: String)
+    /// It held parts of messages for too long, or too many of them.
+    case hoarding(PeerID)
 }

@@ -48,16 +48,7 @@ package struct FetchWait: Equatable, Sendable, CustomStringConvertible {
     package var waited: Duration
 
     /// One line for a user.
-    package var description: String {
-        let others = missingCount > 1 ? " and \(missingCount - 1) more" : ""
-        let peers =
-            switch peerCount {
-            case 0: "no peer is connected"
-            case 1: "1 connected peer"
-            default: "\(peerCount) connected peers"
-            }
-        return "waiting \(waited.components.seconds) s for block \(cid)\(others) from the network: \(peers)"
-    }
+    package var description: String { BlockWait(self).description }
 }
 
 /// What a fetch did.

@@ -191,7 +191,8 @@ package final class Host {
             fault.name,
             because: advice(on: fault),
             at: remote.multiaddr,
-            peer: peer
+            peer: peer,
+            isMisbehaviour: fault.isMisbehaviour
         )
     }
 
@@ -324,7 +325,8 @@ package final class Host {
                 fault.name,
                 because: advice(on: fault),
                 at: endpoint.multiaddr,
-                peer: peer
+                peer: peer,
+                isMisbehaviour: fault.isMisbehaviour
             )
         }
     }

@@ -10,6 +10,8 @@ final class ActiveJob {
     var status: JobStatus
     var log: [JobLogEntry] = []
     var planned: PlannedJob?
+    /// The lease of what planning has to fetch, while it does.
+    var planLease: Ingest?
     /// Its user functions, from their loading to the end of the job.
     var functions: JobFunctions?
     /// Outputs that were withdrawn, to be compared with what is made instead.
@@ -27,7 +29,16 @@ final class ActiveJob {
     /// Final keys of the map items.
     var mapKeys: [TaskKey] = []
     /// The runs that all reduces read, made once.
-    var reduceInputs: ReduceInputs?
+    var reduceInputs: ReduceInputs? {
+        didSet {
+            // Of runs of other nodes only their word is known.
+            if let reduceInputs {
+                status.reduceInputByteCount = reduceInputs.runs.reduce(0) {
+                    $0.addingClamped($1.byteCount)
+                }
+            }
+        }
+    }
     /// Counts the times that an output was withdrawn: what an attempt says of its inputs holds for its own time only.
     private(set) var inputGeneration = 0
     /// Other workers keep their runs in memory and merge them when the maps are done.

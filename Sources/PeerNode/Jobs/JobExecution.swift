@@ -64,24 +64,21 @@ final class JobExecution: Sendable {
 
     func makeEngine() throws(TaskFault) -> any JobEngine { try engines.make(spec, functions: functions) }
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
-    /// File bytes read by all attempts so far.
+    /// File bytes read by all maps so far.
     var bytesRead: Int { readByteCount.load(ordering: .relaxed) }
 
-    /// Counts file bytes that another node read for this job.
+    /// Counts file bytes that a map read, here or on another node.
     func count(bytesRead count: Int) { readByteCount.add(count, ordering: .relaxed) }
 
     func limits(
         _ stop: StopFlag,
         report: AttemptReport,
-        progress: (@Sendable (Int) -> Void)? = nil
+        progress: @escaping @Sendable (Int) -> Void
     ) -> AttemptLimits {
         AttemptLimits(
             memoryByteCount: attemptMemoryByteCount,
             isCancelled: { stop.isSet || self.isCancelled },
-            progress: { count in
-                self.readByteCount.add(count, ordering: .relaxed)
-                progress?(count)
-            },
+            progress: progress,
             report: report
         )
     }
@@ -92,6 +89,13 @@ final class StopFlag: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .relaxed) }
     func set() { flag.store(true, ordering: .relaxed) }
+}
+
+/// Bytes counted by one thread and read by others.
+final class ByteCounter: Sendable {
+    private let count = Atomic<UInt64>(0)
+    var byteCount: UInt64 { count.load(ordering: .relaxed) }
+    func add(_ byteCount: Int) { count.wrappingAdd(UInt64(max(0, byteCount)), ordering: .relaxed) }
 }
 
 /// An attempt with all that its execution needs.
@@ -110,13 +114,15 @@ struct AttemptRequest: Sendable {
     var inputGeneration = 0
     /// What the functions of the attempt say.
     let report = AttemptReport()
+    /// Run bytes that a reduce has read so far, wherever it runs.
+    let reduced = ByteCounter()
     /// A map's run stays in memory as long as there is room, to be merged on this node later.
     var keepsRun = false
     /// The node that the attempt is for; `nil`: this one.
     var master: PeerID?
     /// Attempts of that node which may run at a time; `nil`: as many as there are slots.
     var slotLimit: Int?
-    /// Called with file bytes read since the last call.
+    /// Called with input bytes read since the last call, as `AttemptLimits.progress` counts them.
     var progress: (@Sendable (Int) -> Void)?
     /// Takes the end of an attempt that another master gave.
     var ended: (@Sendable (Result<TaskOutput, TaskFault>) -> Void)?
@@ -139,11 +145,20 @@ struct TaskOutput: Sendable {
 }
 
 extension AttemptRequest {
+    /// Counts input bytes that the attempt read: those of a map for its job, those of a reduce for the attempt alone, which
+    /// may fail or be one of several.
+    func count(_ byteCount: Int) {
+        if case .reduce = work { reduced.add(byteCount) } else { execution.count(bytesRead: byteCount) }
+    }
+
     /// Executes the attempt on the calling thread.
     func execute(_ engine: any JobEngine) throws(TaskFault) -> TaskOutput {
         let spills = StoreSpillSpace(store: execution.store)
         defer { spills.discard() }
-        let limits = execution.limits(stop, report: report, progress: progress)
+        let limits = execution.limits(stop, report: report) { byteCount in
+            count(byteCount)
+            progress?(byteCount)
+        }
         if limits.isCancelled() { throw .cancelled }
         switch work {
         case .map(let assignment):

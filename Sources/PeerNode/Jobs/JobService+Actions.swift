@@ -231,7 +231,14 @@ extension JobService {
         job.progress(of: item) { $0.done += taskCount }
         job.share(of: attempt.worker) { $0.tasksDone += taskCount }
         if item.stage == 0 { commitMap(item.index, output, by: attempt.worker, of: job) }
-        if item.stage == job.outputs.count - 1 { rememberPart(item.index, output, of: job) }
+        if item.stage == job.outputs.count - 1 {
+            // A worker may say anything.
+            job.status.reducedByteCount = min(
+                job.status.reduceInputByteCount,
+                job.status.reducedByteCount.addingClamped(output.counters.shuffledBytes)
+            )
+            rememberPart(item.index, output, of: job)
+        }
         if let excess = excess(of: job) { fail(job, excess) }
     }
 

@@ -145,7 +145,8 @@ extension JobService {
         _ cluster: JobCluster
     ) async -> [Result<any RunBytes, TaskFault>] {
         var faults: [CID: TaskFault] = [:]
-        let isSmall = files.reduce(0) { $0 + $1.byteCount } <= ClusterLimits.smallShuffleByteCount
+        let byteCount = files.reduce(UInt64(0)) { $0.addingClamped($1.byteCount) }
+        let isSmall = byteCount <= ClusterLimits.smallShuffleByteCount
         if isSmall {
             let count = job.status.spec.reduceCount
             faults = await cluster.fetcher.fetchRuns(files, partitionCount: count, into: execution.ingest)

@@ -143,7 +143,11 @@ extension JobService {
         job.note("fetching the structure of the inputs", time: WallClock.milliseconds)
         do throws(TaskFault) {
             let lease = try await storage.makePlanLease()
-            defer { queue.put(.closeLease(lease)) }
+            job.planLease = lease
+            defer {
+                job.planLease = nil
+                queue.put(.closeLease(lease))
+            }
             try await cluster.inputs.fetchNodes(of: job.status.spec.inputs, into: lease)
             return await storage.plan(
                 job.number,
@@ -247,7 +251,6 @@ extension JobService {
         guard let worker = workers[request.attempt.worker]?.worker, !request.stop.isSet else {
             return attemptEnded(id, .failure(.cancelled))
         }
-        let execution = request.execution
         if case .reduce = request.work, await !gatherMergedRuns(for: id, of: job, cluster) { return }
         do throws(RemoteFailure) {
             let task = try await remoteTask(request, of: job)
@@ -260,7 +263,7 @@ extension JobService {
                         defer { counted = max(counted, total) }
                         return total - min(total, counted)
                     }
-                    execution.count(bytesRead: Int(clamping: step))
+                    request.count(Int(clamping: step))
                 }
                 output = answer.receipt
                 report.replace(with: answer.report)
@@ -270,7 +273,7 @@ extension JobService {
             }
             job.share(of: request.attempt.worker) { share in
                 share.fetchedBlocks += Int(output.fetchedBlockCount)
-                share.fetchedBytes += output.fetchedByteCount
+                share.fetchedBytes.addClamped(output.fetchedByteCount)
             }
             let (taken, isHere) = try await take(output, from: worker.peer, for: request, of: job, cluster)
             attemptEnded(id, .success(taken), isRecorded: isHere)
@@ -381,7 +384,8 @@ extension JobService {
                     TaskOutput(file: .run(run), counters: receipt.counters, lookaheadCount: lookahead), false
                 )
             }
-            let isCopied = job.copiedRunByteCount + file.byteCount <= ClusterLimits.smallShuffleByteCount
+            let isCopied =
+                job.copiedRunByteCount.addingClamped(file.byteCount) <= ClusterLimits.smallShuffleByteCount
             guard isCopied else {
                 let run = RemoteRun(
                     file,

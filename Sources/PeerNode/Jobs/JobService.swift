@@ -182,7 +182,8 @@ public actor JobService {
     /// Every job that is known, newest first; ended ones up to `JobLimits.maxEndedJobs`.
     public func jobs() async throws(JobServiceError) -> [JobStatus] {
         let kept = try await storage.jobs() + ended
-        let current = active.values.map { snapshot(of: $0) }
+        let waits = await waits()
+        let current = active.values.map { snapshot(of: $0, waits) }
         let known = Set(current.map(\.id))
         return (current + kept.map(\.status).filter { !known.contains($0.id) }).sorted { $1.id < $0.id }
     }
@@ -191,7 +192,8 @@ public actor JobService {
     ///
     /// - Throws: `JobServiceError.unknownJob`.
     public func status(of id: JobID) async throws(JobServiceError) -> JobStatus {
-        if let job = activeJob(id) { return snapshot(of: job) }
+        let waits = await waits()
+        if let job = activeJob(id) { return snapshot(of: job, waits) }
         return try await endedJob(id).status
     }
 
@@ -239,6 +241,7 @@ public actor JobService {
     ///
     /// - Throws: `JobServiceError.unknownJob`, `.tooManyJobs` over `JobLimits.maxWatchers`.
     public func updates(of id: JobID) async throws(JobServiceError) -> AsyncStream<JobStatus> {
+        let waits = await waits()
         let (stream, continuation) = AsyncStream.makeStream(
             of: JobStatus.self,
             bufferingPolicy: .bufferingNewest(1)
@@ -254,7 +257,7 @@ public actor JobService {
         let watcher = nextWatcher
         nextWatcher += 1
         job.watchers[watcher] = continuation
-        continuation.yield(snapshot(of: job))
+        continuation.yield(snapshot(of: job, waits))
         if !isTicking {
             isTicking = true
             queue.put(.tick)
@@ -417,15 +420,16 @@ extension JobService {
     func tick() async {
         while !isStopping, active.values.contains(where: { !$0.watchers.isEmpty }) {
             guard (try? await Task.sleep(for: JobService.publishInterval)) != nil else { break }
-            for job in active.values where !job.watchers.isEmpty { publish(job) }
+            let waits = await waits()
+            for job in active.values where !job.watchers.isEmpty { publish(job, waits) }
         }
         isTicking = false
     }
 
     static let publishInterval = Duration.milliseconds(100)
 
-    func publish(_ job: ActiveJob) {
-        let status = snapshot(of: job)
+    func publish(_ job: ActiveJob, _ waits: [ObjectIdentifier: FetchWait] = [:]) {
+        let status = snapshot(of: job, waits)
         for (number, watcher) in job.watchers {
             if case .terminated = watcher.yield(status) { job.watchers[number] = nil }
         }

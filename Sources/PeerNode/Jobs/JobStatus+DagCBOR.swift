@@ -10,6 +10,7 @@ extension JobStatus {
             "submitted": .integer(submittedAt),
             "map": map.dagCBOR, "merge": merge.dagCBOR, "reduce": reduce.dagCBOR,
             "inputBytes": .unsigned(inputByteCount), "mappedBytes": .unsigned(mappedByteCount),
+            "reduceInputBytes": .unsigned(reduceInputByteCount), "reducedBytes": .unsigned(reducedByteCount),
             "counters": counters.dagCBOR,
             "attempts": .integer(Int64(attemptCount)), "failed": .integer(Int64(failedAttemptCount)),
             "timings": .array(timings.map { .array([.string($0.phase.rawValue), .float($0.seconds)]) }),
@@ -48,6 +49,9 @@ extension JobStatus {
         reduce = PhaseProgress(fields["reduce"])
         inputByteCount = UInt64(fields["inputBytes"]?.number ?? 0)
         mappedByteCount = UInt64(fields["mappedBytes"]?.number ?? 0)
+        // Jobs of before these were kept have neither.
+        reduceInputByteCount = UInt64(fields["reduceInputBytes"]?.number ?? 0)
+        reducedByteCount = UInt64(fields["reducedBytes"]?.number ?? 0)
         counters = TaskCounters(fields["counters"] ?? .null)
         attemptCount = fields["attempts"]?.number ?? 0
         failedAttemptCount = fields["failed"]?.number ?? 0

@@ -164,6 +164,10 @@ public struct JobStatus: Hashable, Sendable {
     public var inputByteCount: UInt64 = 0
     /// File bytes already mapped or remembered.
     public var mappedByteCount: UInt64 = 0
+    /// Bytes of the runs that the reduces read together; 0 until the first of them starts.
+    public var reduceInputByteCount: UInt64 = 0
+    /// Of these, bytes read by reduces of this job, the running ones included; each partition once.
+    public var reducedByteCount: UInt64 = 0
     /// Sums over the tasks that are done, remembered ones included.
     public var counters = TaskCounters()
     /// Attempts given out.
@@ -186,6 +190,8 @@ public struct JobStatus: Hashable, Sendable {
     public var functionNames: [CID: String] = [:]
     /// Seconds until the end, when there is ground for a guess.
     public var secondsLeft: Double?
+    /// The block that has been waited for longest, when nothing comes of what peers are asked for.
+    public var wait: BlockWait?
 
     /// A job just submitted.
     public init(id: JobID, name: String, spec: JobSpec, specCID: CID) {
@@ -195,12 +201,25 @@ public struct JobStatus: Hashable, Sendable {
         self.specCID = specCID
     }
 
-    /// Share of the work done, 0 … 1: map, merge and reduce tasks counted alike within their phases.
+    /// Share of the work done, 0 … 1: of the maps by tasks, of the reduces by the bytes that they read.
     public var fractionDone: Double {
         if state == .succeeded { return 1 }
         let mapped = map.total == 0 ? 0 : Double(map.done) / Double(map.total)
-        let reduced = reduce.total == 0 ? 0 : Double(reduce.done) / Double(reduce.total)
-        return 0.8 * mapped + 0.2 * reduced
+        return 0.8 * mapped + 0.2 * reducedFraction
+    }
+
+    /// Share of the reduces done, 0 … 1.
+    ///
+    /// A remembered reduce counts as one of `reduce.total`, whatever its partition has.
+    var reducedFraction: Double {
+        guard reduce.total > 0, reduce.done < reduce.total else { return reduce.total == 0 ? 0 : 1 }
+        guard reduceInputByteCount > 0 else { return Double(reduce.done) / Double(reduce.total) }
+        return min(1, rememberedFraction + Double(reducedByteCount) / Double(reduceInputByteCount))
+    }
+
+    /// Share of the reduces that were remembered.
+    var rememberedFraction: Double {
+        reduce.total == 0 ? 0 : Double(reduce.remembered) / Double(reduce.total)
     }
 }
 

@@ -1,6 +1,6 @@
 package import BlockStore
 import MRProtocol
-import Multiformats
+package import Multiformats
 import Synchronization
 
 /// Answers the calls of other nodes over `/mapreduce/1`: one stream a call.
@@ -14,6 +14,7 @@ package actor MapReduceService {
     private nonisolated let gossip: (any GossipDelegate)?
     private let budget: MessageBudget
     private let requestTimeout: Duration
+    private nonisolated let onMalformed: @Sendable (PeerID, _ reason: String) -> Void
     private var callCounts: [PeerID: Int] = [:]
     private var callCount = 0
     /// Figures for `status`.
@@ -40,15 +41,18 @@ package actor MapReduceService {
     ///   - gossip: the membership; `nil` answers gossip with nothing.
     ///   - budget: memory for requests that are not whole.
     ///   - requestTimeout: how long a request may take to arrive.
+    ///   - onMalformed: called with who sent what is no request, for the log; must not block.
     package init(
         host: any StreamHost,
         store: any BlockStore,
         worker: any WorkerDelegate,
         gossip: (any GossipDelegate)? = nil,
         budget: MessageBudget = MessageBudget(byteCount: CallLimits.maxPartialByteCount),
-        requestTimeout: Duration = CallLimits.requestTimeout
+        requestTimeout: Duration = CallLimits.requestTimeout,
+        onMalformed: @escaping @Sendable (PeerID, _ reason: String) -> Void = { _, _ in }
     ) {
         self.host = host
+        self.onMalformed = onMalformed
         self.worker = worker
         self.gossip = gossip
         self.budget = budget
@@ -76,7 +80,7 @@ package actor MapReduceService {
         }
         defer { end(peer) }
         do {
-            guard let request = try await readRequest(messages) else { return }
+            guard let request = try await readRequest(messages, from: peer) else { return }
             figures.served += 1
             try await answer(request, from: peer, on: messages)
         } catch {
@@ -102,7 +106,7 @@ package actor MapReduceService {
     }
 
     /// The request; `nil` when it was none and the caller has been told.
-    private func readRequest(_ messages: MessageStream) async throws -> MapReduceRequest? {
+    private func readRequest(_ messages: MessageStream, from peer: PeerID) async throws -> MapReduceRequest? {
         let failure: CallFailure
         do {
             let bytes = try await withTimeout(requestTimeout) {
@@ -123,6 +127,7 @@ package actor MapReduceService {
             failure = CallFailure(.malformed, message: "the request cannot be read (\(fault))")
         }
         figures.malformed += 1
+        onMalformed(peer, failure.message)
         try await send(.failure(failure), on: messages)
         return nil
     }

@@ -76,6 +76,16 @@ package enum MessageStreamFault: Error, Equatable, Sendable {
     case noRoom
 }
 
+extension MessageStreamFault: CustomStringConvertible {
+    /// What is wrong.
+    package var description: String {
+        switch self {
+        case .truncated: "the stream ended inside a message"
+        case .noRoom: "too many messages are incomplete"
+        }
+    }
+}
+
 /// Memory that the incomplete messages of many streams share.
 package final class MessageBudget: Sendable {
     private let free: Mutex<Int>

@@ -203,7 +203,9 @@ package actor MembershipService: GossipDelegate {
         guard !isStopped else { return GossipMessage() }
         lastCallNumber += 1
         let number = lastCallNumber
+        let forgedCount = machine.counters.forged
         apply(machine.received(gossip, from: peer, id: number, now: now, random: &random))
+        noteForged(since: forgedCount, from: peer)
         if let answer = answers.removeValue(forKey: number) { return answer }
         // The machine answers every call within the time of a probe, also when it comes to nothing.
         return await withCheckedContinuation { awaited[number] = $0 }
@@ -239,6 +241,11 @@ package actor MembershipService: GossipDelegate {
         }
     }
 
+    private func noteForged(since count: UInt64, from peer: PeerID) {
+        let forged = machine.counters.forged - count
+        if forged > 0 { onEvent(.forgedRecords(peer, count: forged)) }
+    }
+
     private func renewRecord(atLeast sequence: UInt64) {
         let record = SignedPeerRecord(
             sequence: max(sequence, UnixTime.nanoseconds),
@@ -271,7 +278,9 @@ package actor MembershipService: GossipDelegate {
                     message,
                     timeout: Self.callTimeout
                 )
+                let forgedCount = machine.counters.forged
                 apply(machine.answered(number, answer, now: now, random: &random))
+                noteForged(since: forgedCount, from: peer)
             } catch {
                 apply(machine.failed(number, now: now, random: &random))
             }

@@ -39,4 +39,6 @@ package enum MembershipEvent: Equatable, Sendable {
     case changed(PeerID, MemberState)
     case bootstrapFailed(Multiaddr, reason: String)
     case tableFailed(String)
+    /// A peer gave records that nobody signed, or that are none; whoever keeps to the protocol passes on none of these.
+    case forgedRecords(PeerID, count: UInt64)
 }

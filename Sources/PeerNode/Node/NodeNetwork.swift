@@ -44,10 +44,11 @@ final class NodeNetwork: Sendable {
         configuration.onFault = { NodeNetwork.note($0, log) }
         let host = Host(configuration)
         self.host = host
+        let peerLog = PeerLog(log)
         exchange = Exchange(
             host: host,
             store: store,
-            onEvent: { NodeNetwork.note($0, log) }
+            onEvent: { NodeNetwork.note($0, peerLog) }
         )
         let service = makeService(exchange)
         let signer: ReceiptSigner
@@ -75,9 +76,17 @@ final class NodeNetwork: Sendable {
             host: host,
             addresses: { await host.listenAddresses },
             hello: { await runner.hello(to: $0) },
-            onEvent: { NodeNetwork.note($0, log) }
+            onEvent: { NodeNetwork.note($0, peerLog, log) }
         )
-        calls = MapReduceService(host: host, store: store, worker: runner, gossip: membership)
+        calls = MapReduceService(
+            host: host,
+            store: store,
+            worker: runner,
+            gossip: membership,
+            onMalformed: { peer, reason in
+                peerLog(.warning, "malformed request", of: peer, because: reason)
+            }
+        )
         finder = WorkerFinder(host: host, service: service) { await runner.hello(to: $0) }
     }
 
@@ -154,26 +163,49 @@ final class NodeNetwork: Sendable {
             "remote": fault.remote.description, "peer": fault.peer?.description ?? "unknown",
             "reason": fault.reason, "untold": "\(fault.untoldCount)",
         ]
-        log(.info, fault.kind, fields)
+        log(level(of: fault), fault.kind, fields)
     }
 
-    private static func note(_ event: ExchangeEvent, _ log: Log) {
+    /// Misbehaviour of others is a warning; that connections fail and end is not.
+    static func level(of fault: NetworkFault) -> LogLevel { fault.isMisbehaviour ? .warning : .info }
+
+    private static func note(_ event: ExchangeEvent, _ log: PeerLog) {
+        let (message, peer, reason) = words(for: event)
+        log(level(of: event), message, of: peer, because: reason)
+    }
+
+    static func level(of event: ExchangeEvent) -> LogLevel {
         switch event {
-        case .distrusted(let peer, let reason):
-            log(.info, "asked for no more blocks", ["peer": peer.description, "reason": "\(reason)"])
-        case .badMessage(let peer, let reason):
-            // The stream that it ends is told of by the host, which limits the lines.
-            log(.debug, "bad message of bitswap", ["peer": peer.description, "reason": reason])
+        case .distrusted(_, .falseBlock), .distrusted(_, .brokenPromises), .hoarding: .warning
+        case .distrusted(_, .silence): .info
+        // The stream that it ends is told of by the host.
+        case .badMessage: .debug
         }
     }
 
-    private static func note(_ event: MembershipEvent, _ log: Log) {
+    private static func words(for event: ExchangeEvent) -> (message: String, peer: PeerID, reason: String) {
+        switch event {
+        case .distrusted(let peer, let reason): ("asked for no more blocks", peer, reason.description)
+        case .badMessage(let peer, let reason): ("bad message of bitswap", peer, reason)
+        case .hoarding(let peer):
+            ("streams reset", peer, "parts of messages were held too long, or too many of them")
+        }
+    }
+
+    private static func note(_ event: MembershipEvent, _ peerLog: PeerLog, _ log: Log) {
         switch event {
         case .changed(let peer, let state):
             log(.info, "member", ["peer": peer.description, "state": "\(state)"])
         case .bootstrapFailed(let address, let reason):
             log(.warning, "bootstrap failed", ["address": address.description, "reason": reason])
         case .tableFailed(let reason): log(.warning, "peers are not kept", ["reason": reason])
+        case .forgedRecords(let peer, let count):
+            peerLog(
+                .warning,
+                "forged peer records",
+                of: peer,
+                because: "\(count) with a wrong signature, or none"
+            )
         }
     }
 }

@@ -19,6 +19,8 @@ enum Lie: String, CaseIterable {
     case wrongPartitions
     /// A run that it does not give out.
     case missingRun
+    /// Counts and sizes that cannot be added up.
+    case hugeCounts
 }
 
 @Suite("A worker that lies", .timeLimit(.minutes(1)))
@@ -30,15 +32,19 @@ struct LyingWorkerTests {
     {
         var head = task.head
         if lie == .anotherTask { head.key = [1] }
-        let receipt = Receipt(
+        var counters = TaskCounters()
+        if lie == .hugeCounts { (counters.inputBytes, counters.shuffledBytes) = (.max, .max) }
+        let byteCount = lie == .hugeCounts ? .max : UInt64(byteCount)
+        var receipt = Receipt(
             kind: task.kind,
             head: head,
             worker: PeerID(key),
             master: master,
-            output: StoredFile(root: run, byteCount: UInt64(byteCount), holders: [PeerID(key)]),
+            output: StoredFile(root: run, byteCount: byteCount, holders: [PeerID(key)]),
             lookaheadCount: 0,
-            counters: TaskCounters()
+            counters: counters
         )
+        if lie == .hugeCounts { receipt.fetchedByteCount = .max }
         let signer = lie == .foreignSignature ? Ed25519.KeyPair() : key
         return receipt.sealed(publicKey: PublicKey(key.publicKey), sign: signer.sign)
     }
@@ -81,7 +87,11 @@ struct LyingWorkerTests {
             try ingest.close()
             let given = lie == .missingRun ? CID.of([1, 2, 3], codec: .raw) : run
             let worker = StubWorker { task, master, _ in
-                .success(receipt(lie, for: task, to: master, run: given, byteCount: bytes.count))
+                if lie == .hugeCounts, case .reduce = task {
+                    // Nobody would see that a part is false.
+                    return .failure(.failure(CallFailure(.busy, message: "no reduces here")))
+                }
+                return .success(receipt(lie, for: task, to: master, run: given, byteCount: bytes.count))
             }
             let calls = MapReduceService(host: liar, store: store, worker: worker)
             await calls.start()
