@@ -202,8 +202,8 @@ static inline void mr_emit(mr_bytes key, mr_bytes value) {
 
 static inline void mr_emit_number(mr_bytes key, int64_t number) {
     uint8_t digits[20] = {'0' + number};
-    if ((uint64_t)number < 10) return mr_emit(key, (mr_bytes){digits, 1});
-    mr_emit(key, (mr_bytes){digits, mr_format(number, digits)});
+    bool is_digit = number >= 0 && number < 10;
+    mr_emit(key, (mr_bytes){digits, is_digit ? 1 : mr_format(number, digits)});
 }
 
 static inline void mr_log(const char *text) { mr_host_log(text, mr_length(text)); }

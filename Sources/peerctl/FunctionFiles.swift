@@ -149,7 +149,7 @@ enum FunctionFile {
     private static let frontByteCount = 4
 
     /// Refuses a file that no engine would take: one that is too large, or that is none of what its name says.
-    static func check(_ path: String) throws {
+    static func check(_ path: String) throws(NodeError) {
         let file = try FileTree.open(path) { _ in }
         let byteCount = file.byteCount ?? 0
         guard byteCount <= UInt64(limit) else {
@@ -160,7 +160,8 @@ enum FunctionFile {
             )
         }
         guard path.hasSuffix(".wasm") else { return }
-        let front = try file.readArray(upTo: frontByteCount)
+        let front: [UInt8]
+        do { front = try file.readArray(upTo: frontByteCount) } catch { throw NodeError.wrap(error) }
         guard LoadedFunction.isWebAssembly(fileBeginning: front) else {
             throw NodeError(
                 .invalidFunction,

@@ -207,6 +207,23 @@ struct JavaScriptFaultTests {
         #expect(fault?.excerpt == Array("bad".utf8))
     }
 
+    @Test("A record that emitted some thousands of pairs is skipped with all of them")
+    func muchToTakeBack() throws {
+        let helper = try FunctionHelper.script(
+            """
+            export function map(_, v, emit) {
+              for (let i = 0; i < 4000; i++) emit(v, i);
+              if (v === "bad") throw new Error("late");
+            }
+            """,
+            skipLimit: 1
+        )
+        let pairs = try helper.map("a\nbad\nb")
+        #expect(pairs.count == 8000)
+        #expect(!pairs.contains { $0.key == Array("bad".utf8) })
+        #expect(helper.skipped.map(\.offset) == [2])
+    }
+
     @Test("A record that emitted more than can be taken back is not skipped")
     func tooMuchToTakeBack() throws {
         let helper = try FunctionHelper.script(

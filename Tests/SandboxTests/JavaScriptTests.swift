@@ -36,6 +36,7 @@ struct JavaScriptTests {
             "export const map = (k, v, emit) => { emit(v) };",
             "export let map = function (k, v, emit) { emit(v) }",
             "const f = (k, v, emit) => emit(v); export { f as map }",
+            "const found = (k, v, emit) => emit(v); export { found as map }",
             "const map = (k, v, emit) => emit(v)\nexport { map }\n(function () {})()",
             "export default { map(k, v, emit) { emit(v) } }",
             "const x = { own: 1, map(k, v, emit) { if (this.own) emit(v) } }\nexport default x",
@@ -351,5 +352,24 @@ struct JavaScriptValuesTests {
         let refusal = fault { try helper.prepareAgain { $0.roles = .reduce } }
         #expect(refusal?.code == .invalid)
         #expect(refusal?.message.hasPrefix("the file has no function reduce") == true)
+    }
+
+    @Test(
+        "A file that replaces ArrayBuffer has no hand on what is emitted as bytes",
+        arguments: ["last.transfer();", "last.resize(8);"]
+    )
+    func replacedArrayBuffer(meddling: String) throws {
+        let helper = try FunctionHelper.script(
+            """
+            const Own = ArrayBuffer; let last = new Own(16, { maxByteLength: 1 << 20 });
+            globalThis.ArrayBuffer = function (n) { return last = new Own(n, { maxByteLength: 1 << 20 }); };
+            export const encoding = "bytes";
+            export function map(key, value, emit) {
+                emit("k", new Uint8Array(10000).fill(67));
+                \(meddling)
+            }
+            """
+        )
+        #expect(try helper.map("a") == [Pair(Array("k".utf8), [UInt8](repeating: 67, count: 10_000))])
     }
 }

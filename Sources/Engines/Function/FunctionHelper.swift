@@ -107,6 +107,8 @@ final class FunctionHelper {
     }
 
     var isUsable: Bool { process.isUsable }
+    /// Number of its process.
+    var identifier: Int32 { process.identifier }
 
     /// Begins an attempt, which `limits` may end.
     func begin(_ start: TaskStart, _ limits: AttemptLimits) throws(TaskFault) {

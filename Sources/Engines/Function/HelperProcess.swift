@@ -178,7 +178,7 @@ extension HelperProcess {
 
     /// Most garbage before the first collection, in bytes.
     private static let maxYoungByteCount: UInt64 = 16 << 20
-    /// The part of the limit on memory that it is at most.
+    /// The part of the limit on memory that it is at most: little beside what the limit leaves for garbage later.
     private static let youngShare: UInt64 = 32
 }
 

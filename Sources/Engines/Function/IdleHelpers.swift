@@ -4,13 +4,15 @@ import Synchronization
 /// The helper processes of a node that wait for the next attempt of their job, those of all jobs together.
 ///
 /// A helper goes back only to the job that it was started for, never to another submitter's. One that was started to check
-/// a function of this node's own user, and has run nothing, goes to the job that comes next with that function. Beyond the
-/// limit the one that nobody has used for longest ends; an attempt that would have had it starts another.
+/// a function of this node's own user, and has run no attempt, goes to the job that comes next with that function. Beyond
+/// the limit the one that nobody has used for longest ends; an attempt that would have had it starts another.
 package final class IdleHelpers: Sendable {
     /// Helper processes that a node keeps while nobody uses them; beyond it the one unused for longest ends.
     package static let maxCount = 32
 
-    /// How long a helper waits for a job that names the function that it has checked.
+    /// Helpers among them that have checked a function: jobs in work come first.
+    package static let maxCheckedCount = 2
+    /// How long a helper waits at least for a job that names the function that it has checked.
     package static let checkedPatience = Duration.seconds(10)
 
     private enum Owner: Equatable {
@@ -22,11 +24,22 @@ package final class IdleHelpers: Sendable {
     private struct Entry {
         var owner: Owner
         var helper: FunctionHelper
+
+        /// It has checked a function, and is no job's.
+        var isChecked: Bool { if case .check = owner { true } else { false } }
     }
 
     /// The one unused for longest first; handed over whole, never shared.
     private struct Entries: @unchecked Sendable {
         var all: [Entry] = []
+
+        /// The one that has to end where there may be `maxCount`; `nil`: none.
+        func surplus(_ maxCount: Int) -> Int? {
+            if all.count(where: \.isChecked) > IdleHelpers.maxCheckedCount {
+                return all.firstIndex(where: \.isChecked)
+            }
+            return all.count > maxCount ? all.startIndex : nil
+        }
     }
 
     private let maxCount: Int
@@ -47,8 +60,7 @@ package final class IdleHelpers: Sendable {
     /// A helper that has checked `function`, and was started for as much memory.
     func takeChecked(_ function: FunctionReference, memoryByteLimit: UInt64) -> FunctionHelper? {
         take { entry in
-            guard case .check = entry.owner else { return false }
-            return entry.helper.function.reference == function
+            entry.isChecked && entry.helper.function.reference == function
                 && entry.helper.memoryByteLimit == memoryByteLimit
         }
     }
@@ -74,7 +86,7 @@ package final class IdleHelpers: Sendable {
         let kept = Handover(helper: entry)
         let surplus = entries.withLock { entries in
             entries.all.append(kept.helper)
-            return Handover(helper: entries.all.count > maxCount ? entries.all.removeFirst() : nil)
+            return Handover(helper: entries.surplus(maxCount).map { entries.all.remove(at: $0) })
         }
         surplus.helper?.helper.close()
     }
@@ -91,6 +103,11 @@ package final class IdleHelpers: Sendable {
             guard case .check(let since) = owner else { return false }
             return since + IdleHelpers.checkedPatience <= now
         }
+    }
+
+    /// Ends the helpers that wait for a job.
+    package func endChecked() {
+        end { if case .check = $0 { true } else { false } }
     }
 
     private func end(_ isEnded: (Owner) -> Bool) {

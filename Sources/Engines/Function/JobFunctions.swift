@@ -5,8 +5,9 @@ import Synchronization
 
 /// The user functions of one job on this node, and the helper processes that run them.
 ///
-/// A helper serves this job only, one attempt at a time, and is kept warm between them. There are as many as attempts
-/// want at once: one for each slot and function, and one more where a combine runs in the middle of its own file's map.
+/// A helper serves this job only, after it has checked its function perhaps, one attempt at a time, and is kept warm between
+/// them. There are as many as attempts want at once: one for each slot and function, and one more where a combine runs in
+/// the middle of its own file's map.
 package final class JobFunctions: Sendable {
     package let spec: JobSpec
     package let settings: FunctionSettings
@@ -114,8 +115,9 @@ package final class JobFunctions: Sendable {
             terms: SandboxTerms(),
             folder: nil
         )
+        let readiness = helper.readiness
         idle?.keepChecked(helper)
-        return helper.readiness
+        return readiness
     }
 
     /// One of the job's functions.
@@ -154,6 +156,8 @@ package final class JobFunctions: Sendable {
     }
 
     /// The process that has checked the function before the job began; only for this node's own user, who had it checked.
+    ///
+    /// - Throws: what the file is refused for; `nil` when the process is not there, or not what it was.
     private func takeChecked(
         _ function: FunctionReference,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void
@@ -161,13 +165,18 @@ package final class JobFunctions: Sendable {
         guard !terms.isForeign,
             let helper = idle.takeChecked(function, memoryByteLimit: settings.limits.memoryByteCount)
         else { return nil }
-        try helper.prepare(
-            roles: spec.roles(of: function),
-            settings: settings,
-            terms: terms,
-            onAnswer: onAnswer
-        )
-        return helper
+        do throws(TaskFault) {
+            try helper.prepare(
+                roles: spec.roles(of: function),
+                settings: settings,
+                terms: terms,
+                onAnswer: onAnswer
+            )
+            return helper
+        } catch {
+            if case .userFunction(let failure) = error, failure.kind == .invalid { throw error }
+            return nil
+        }
     }
 
     /// Takes back a helper between two attempts, or one that a fault has ended.

@@ -21,8 +21,8 @@ package final class FunctionLibrary: Sendable {
     private let threads = WorkerThreads()
     /// Helper processes of all jobs that nobody uses just now.
     private let idleHelpers = IdleHelpers()
-    /// The trial of the sandbox that is under way.
-    private let trial = Mutex<Task<SandboxState, Never>?>(nil)
+    /// Held by the thread that tries the sandbox.
+    private let trial = Mutex(())
     private let descriptions = Mutex<[CID: FunctionDescription]>([:])
 
     /// Functions of which it is remembered what they can do.
@@ -85,7 +85,6 @@ package final class FunctionLibrary: Sendable {
         if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
         let loader = loader(reading(from: nil))
         let description = try await threads.run { try loader.describe(source, limits) }
-        endUnwantedHelpersLater()
         if case .file(let cid) = source {
             descriptions.withLock { known in
                 if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
@@ -95,31 +94,25 @@ package final class FunctionLibrary: Sendable {
         return description
     }
 
-    /// The process of a check waits for the job that is likely to follow, and no longer than that.
-    private func endUnwantedHelpersLater() {
-        Task { [idleHelpers] in
-            try? await Task.sleep(for: IdleHelpers.checkedPatience)
-            idleHelpers.endUnwanted()
-        }
+    /// Ends processes that have checked a function and that no job wants, until the task is cancelled; then all of them.
+    func run() async {
+        while (try? await Task.sleep(for: IdleHelpers.checkedPatience)) != nil { idleHelpers.endUnwanted() }
+        idleHelpers.endChecked()
     }
 
     /// How well this machine confines functions: as it was found last, tried again now and then while it is not whole.
     ///
     /// Whoever asks while it is tried waits for the same trial.
     func sandboxState() async -> SandboxState {
-        let trial = trial.withLock { current in
-            if current == nil, gate.isSandboxTrialDue() { current = Task { [self] in await trySandbox() } }
-            return current
+        if gate.sandbox == .tried(missing: []) { return gate.sandbox }
+        let state = try? await threads.run { [self] in
+            trial.withLock { _ in
+                if gate.isSandboxTrialDue() { gate.sandbox = SandboxProbe.run() }
+                return gate.sandbox
+            }
         }
-        return await trial?.value ?? gate.sandbox
-    }
-
-    private func trySandbox() async -> SandboxState {
-        defer { trial.withLock { $0 = nil } }
         // No thread to try it on: each function's process is looked at anyway.
-        guard let state = try? await threads.run({ SandboxProbe.run() }) else { return gate.sandbox }
-        gate.sandbox = state
-        return state
+        return state ?? gate.sandbox
     }
 
     private func loader(_ store: any BlockStore) -> FunctionLoader {

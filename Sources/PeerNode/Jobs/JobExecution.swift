@@ -4,13 +4,24 @@ import MRProtocol
 import Multiformats
 import Synchronization
 
+/// The user functions of a job, and those that attempts have begun with before.
+private struct LoadedFunctions {
+    var current: JobFunctions?
+    var retired: [Retired] = []
+
+    /// Lives as long as an attempt does that began with it.
+    struct Retired {
+        weak var functions: JobFunctions?
+    }
+}
+
 /// What the attempts of one job share.
 final class JobExecution: Sendable {
     let number: JobNumber
     let spec: JobSpec
     let engines: any JobEngines
     /// Its user functions; `nil`: there are none, or they are still to be loaded.
-    private let loadedFunctions: Mutex<JobFunctions?>
+    private let loadedFunctions: Mutex<LoadedFunctions>
     let store: any BlockStore
     /// The job's lease: everything that its attempts put is under it until the job ends.
     let ingest: Ingest
@@ -33,7 +44,7 @@ final class JobExecution: Sendable {
         sharesRuns: Bool = false,
         memory: RunMemory? = nil
     ) {
-        loadedFunctions = Mutex(functions)
+        loadedFunctions = Mutex(LoadedFunctions(current: functions))
         self.number = number
         self.spec = spec
         self.engines = engines
@@ -48,16 +59,20 @@ final class JobExecution: Sendable {
     /// Makes running attempts end soon, and the processes of user functions.
     func cancel() {
         cancelled.store(true, ordering: .relaxed)
-        functions?.close()
+        let all = loadedFunctions.withLock { $0.retired.map(\.functions) + [$0.current] }
+        for functions in all { functions?.close() }
     }
 
-    var functions: JobFunctions? { loadedFunctions.withLock { $0 } }
+    var functions: JobFunctions? { loadedFunctions.withLock { $0.current } }
 
     /// Takes the functions, which were loaded after the job was taken up; those before them end with their attempts.
     func adopt(_ functions: JobFunctions?) {
         let former = loadedFunctions.withLock { loaded in
-            defer { loaded = functions }
-            return loaded
+            let former = loaded.current
+            loaded.current = functions
+            loaded.retired.removeAll { $0.functions == nil }
+            loaded.retired.append(LoadedFunctions.Retired(functions: former))
+            return former
         }
         former?.retire()
     }

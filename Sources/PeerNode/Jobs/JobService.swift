@@ -115,6 +115,7 @@ public actor JobService {
         apply(coordinator.workerJoined(JobService.selfWorker, slots: configuration.slots, now: now))
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
+                group.addTask { [library] in await library.run() }
                 if configuration.resumesJobs { await resumeJobs() }
                 while let work = await queue.next() {
                     if case .serve(let slot) = work {

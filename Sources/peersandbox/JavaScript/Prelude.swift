@@ -16,6 +16,8 @@ enum Prelude {
     static let recordCapacity = 2048
     /// Most emitted keys and values held at once.
     static let partCapacity = 4096
+    /// The same where records may be skipped: what a record emits can be taken back while it is held.
+    static let carefulPartCapacity = 16384
     /// Units and bytes of emitted keys and values held at once, about.
     static let partUnits = 256 << 10
     /// Room for what is emitted as bytes, at first; it grows.
@@ -33,7 +35,8 @@ enum Prelude {
         #"""
         (function install(native, file, argumentList, skipLimit) {
         "use strict";
-        const recordCapacity = \#(recordCapacity), partCapacity = \#(partCapacity), partUnits = \#(partUnits);
+        const recordCapacity = \#(recordCapacity), partUnits = \#(partUnits);
+        const partCapacity = skipLimit > 0 ? \#(carefulPartCapacity) : \#(partCapacity);
         const byteCapacity = \#(byteCapacity);
         const maxPartCount = \#(maxPartCount), maxCounterCount = \#(maxCounterCount);
         const maxCounterNameCount = \#(maxCounterNameCount), maxTextCount = \#(maxTextCount);
@@ -59,7 +62,7 @@ enum Prelude {
         const arrayLength = unbound(getOwnPropertyDescriptor(TypedArrayPrototype, "length").get);
         const arrayBuffer = unbound(getOwnPropertyDescriptor(TypedArrayPrototype, "buffer").get);
         const setBytes = unbound(TypedArrayPrototype.set);
-        const Bytes = Uint8Array, Failure = TypeError, RangeFailure = RangeError;
+        const Bytes = Uint8Array, Buffer = ArrayBuffer, Failure = TypeError, RangeFailure = RangeError;
         const ErrorPrototype = Error.prototype, PromisePrototype = Promise.prototype;
         const IteratorPrototype = Iterator.prototype;
         const Totals = Map;
@@ -193,9 +196,9 @@ enum Prelude {
 
         // Emitted pairs. Every element of `parts` exists from the start, so that no prototype is asked for it.
         const parts = new Array(partCapacity).fill("");
-        const sizes = new Int32Array(new ArrayBuffer(4 * partCapacity));
+        const sizes = new Int32Array(new Buffer(4 * partCapacity));
         let used = 0, stale = 0, units = 0;
-        let bytes = new Bytes(new ArrayBuffer(byteCapacity)), bytesUsed = 0;
+        let bytes = new Bytes(new Buffer(byteCapacity)), bytesUsed = 0;
         let active = false, isLatin1 = false;
         // Where the record's own pairs begin, and whether some are sent already.
         let mark = 0, bytesMark = 0, isSent = false;
@@ -272,7 +275,7 @@ enum Prelude {
             sizes[used++] = -2 - length;
         }
         function grow(length) {
-            const larger = new Bytes(new ArrayBuffer(length * 2));
+            const larger = new Bytes(new Buffer(length * 2));
             setBytes(larger, bytes, 0);
             bytes = larger;
         }
@@ -287,7 +290,7 @@ enum Prelude {
             bytesUsed = 0;
             mark = 0;
             bytesMark = 0;
-            if (bytes.length > 1048576) bytes = new Bytes(new ArrayBuffer(byteCapacity));
+            if (bytes.length > 1048576) bytes = new Bytes(new Buffer(byteCapacity));
             native.output(text, count, sent);
         }
 
@@ -361,6 +364,7 @@ enum Prelude {
             if (encoding !== "utf-8" && encoding !== "latin1" && encoding !== "bytes") {
                 throw new Failure("encoding is " + show(encoding, true) + "; it can be \"utf-8\", \"latin1\" or \"bytes\"");
             }
+            delete globalThis.$dflt$;
             map = found.boundmap ?? found.map;
             combine = found.boundcombine ?? found.combine;
             reduce = found.boundreduce ?? found.reduce;
@@ -385,9 +389,9 @@ enum Prelude {
         }
 
         // Maps.
-        const header = new Int32Array(new ArrayBuffer(16));
-        const bounds = new Int32Array(new ArrayBuffer(8 * recordCapacity));
-        const offsets = new Float64Array(new ArrayBuffer(8 * recordCapacity));
+        const header = new Int32Array(new Buffer(16));
+        const bounds = new Int32Array(new Buffer(8 * recordCapacity));
+        const offsets = new Float64Array(new Buffer(8 * recordCapacity));
         function copy(array, start, end) { return new Bytes(new Bytes(arrayBuffer(array), start, end - start)); }
         function mapRecords(text, count, front) {
             const records = isBytes ? undefined : split(text, "\n");

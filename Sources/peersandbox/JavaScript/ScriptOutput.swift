@@ -15,6 +15,9 @@ struct ScriptOutput {
         encoding: TextEncoding,
         to channel: Channel
     ) throws(FunctionFault) {
+        guard ScriptOutput.holds(sizes, unitCount: string.count, byteCount: bytes.count) else {
+            throw FunctionFault(.threw, "what was emitted is not what it was when it was emitted")
+        }
         let room = string.count + ScriptString.tailCount
         if narrow.count < room { narrow = Array(repeating: 0, count: 2 * room) }
         let isASCII = narrow.withUnsafeMutableBufferPointer {
@@ -31,6 +34,15 @@ struct ScriptOutput {
         }
         if narrow.count > ScriptOutput.keptByteCount { narrow = [] }
         if packed.capacity > ScriptOutput.keptByteCount { packed = [] }
+    }
+
+    /// Whether there is as much text and as many bytes as the sizes say: a function shares a heap with those who say it.
+    private static func holds(_ sizes: UnsafeBufferPointer<Int32>, unitCount: Int, byteCount: Int) -> Bool {
+        var (units, bytes) = (0, 0)
+        for size in sizes {
+            if size >= 0 { units += Int(size) } else if size < -1 { bytes += -2 - Int(size) }
+        }
+        return units <= unitCount && bytes <= byteCount
     }
 
     /// Room that is kept for the next time, in bytes.

@@ -34,15 +34,8 @@ struct ScriptProgram {
             let local = source.aliases[name] ?? (name == "default" ? ScriptSource.defaultName : name)
             return "\(name): typeof \(local) === 'undefined' ? undefined : \(local)"
         }
-        return ScriptString(
-            """
-            (() => {
-                const found = { \(properties.joined(separator: ", ")) };
-                delete globalThis.\(ScriptSource.defaultName);
-                return found;
-            })()
-            """
-        )
+        // No name of ours is in its way.
+        return ScriptString("({ \(properties.joined(separator: ", ")) })")
     }
 
     /// The column of a syntax error, found by the token that its message quotes; 0 when it cannot be told.

@@ -1,4 +1,5 @@
 import FunctionProtocol
+import Glibc
 import MRProtocol
 import Multiformats
 import PeerTestKit
@@ -146,6 +147,30 @@ struct CheckedHelpersTests {
         #expect(try second.borrow(function.reference) !== checked)
         first.close()
         #expect(!checked.isUsable)
+    }
+
+    @Test("One that has died is made good by another")
+    func died() throws {
+        let checked = try check()
+        #expect(kill(checked.identifier, SIGKILL) == 0)
+        let job = job()
+        defer { job.close() }
+        let helper = try job.borrow(function.reference)
+        #expect(helper !== checked && helper.isUsable)
+        #expect(idle.count == 0)
+    }
+
+    @Test("Few of them are kept, and the helpers of jobs stay")
+    func few() throws {
+        let job = job()
+        defer { job.close() }
+        let working = try job.borrow(function.reference)
+        job.giveBack(working)
+        for _ in 0..<IdleHelpers.maxCheckedCount + 2 { _ = try check() }
+        #expect(idle.count == IdleHelpers.maxCheckedCount + 1)
+        #expect(working.isUsable)
+        idle.endChecked()
+        #expect(idle.count == 1 && working.isUsable)
     }
 
     @Test("It goes to no other node's job, and to none with another limit on memory")
