@@ -36,15 +36,7 @@ struct YamuxStreamState: Sendable {
     /// Queues bytes; small neighbours are joined, so that a frame carries more than one of them.
     mutating func enqueue(_ bytes: ArraySlice<UInt8>) {
         queuedByteCount += bytes.count
-        let limit = YamuxLimits.joinedWriteByteCount
-        let isJoined =
-            bytes.count < limit
-            && queue.updateLast { last in
-                guard last.count + bytes.count <= limit else { return false }
-                last += bytes
-                return true
-            }
-        if !isJoined { queue.append(bytes) }
+        if !queue.join(bytes) { queue.append(bytes) }
     }
 
     /// Takes the next body, as one slice.
