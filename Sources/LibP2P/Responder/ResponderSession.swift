@@ -39,15 +39,16 @@ package struct ResponderSession: Sendable {
     /// The next step, until there is none for now.
     ///
     /// - Parameters:
-    ///   - room: bytes that the stream's queue takes; an answer may exceed it by the bytes that the responder held back.
+    ///   - room: bytes that the stream's queue takes, asked for when something waits; an answer may exceed it by the bytes that the responder held back.
     ///   - now: time since an origin that the driver chose.
     /// - Returns: `nil` when nothing waits, or nothing fits.
-    package mutating func next(room: Int, now: Duration) -> Step? {
+    package mutating func next(room: @autoclosure () -> Int, now: Duration) -> Step? {
         guard !waiting.isEmpty else {
             guard case .ending = state else { return nil }
             state = .ended
             return .end
         }
+        let room = room()
         guard room > 0, let bytes = waiting.takePiece(atMost: room) else { return nil }
         return .answer(responder.receive(bytes, now: now), consumedByteCount: bytes.count)
     }
