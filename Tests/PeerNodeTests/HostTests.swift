@@ -111,6 +111,34 @@ struct HostTests {
         }
     }
 
+    @Test("An echo call counts what came back, with a half-close and without", arguments: [false, true])
+    func echoCall(halfCloses: Bool) async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: [EchoCall.protocolID])
+            let call = EchoCall(stream: stream, byteCount: 700_001, halfCloses: halfCloses)
+            #expect(try await call.run() == 700_001)
+        }
+    }
+
+    @Test("An echo call refuses an echo with one wrong byte", arguments: [0, 65_520, 65_521, 300_000])
+    func wrongEcho(offset: Int) async throws {
+        try await HostPair.run { pair in
+            await pair.second.serve("/liar/1") { _, stream in
+                var received = 0
+                while var bytes = try await stream.read(atMost: 1 << 20) {
+                    if bytes.indices.contains(offset - received) { bytes[offset - received] ^= 1 }
+                    received += bytes.count
+                    try await stream.write(bytes)
+                }
+            }
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: ["/liar/1"])
+            let call = EchoCall(stream: stream, byteCount: 700_001, halfCloses: true)
+            await #expect(throws: NodeError.self) { try await call.run() }
+        }
+    }
+
     @Test("Peers with different swarm keys, or one without, do not connect", arguments: [UInt8(2), nil])
     func wrongSwarmKey(second: UInt8?) async throws {
         try await HostPair.run(keys: (swarmKey(1), second.map(swarmKey))) { pair in
