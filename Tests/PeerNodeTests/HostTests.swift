@@ -111,6 +111,34 @@ struct HostTests {
         }
     }
 
+    @Test("An echo call counts what came back, with a half-close and without", arguments: [false, true])
+    func echoCall(halfCloses: Bool) async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: [EchoCall.protocolID])
+            let call = EchoCall(stream: stream, byteCount: 700_001, halfCloses: halfCloses)
+            #expect(try await call.run() == 700_001)
+        }
+    }
+
+    @Test("An echo call refuses an echo with one wrong byte", arguments: [0, 65_520, 65_521, 300_000])
+    func wrongEcho(offset: Int) async throws {
+        try await HostPair.run { pair in
+            await pair.second.serve("/liar/1") { _, stream in
+                var received = 0
+                while var bytes = try await stream.read(atMost: 1 << 20) {
+                    if bytes.indices.contains(offset - received) { bytes[offset - received] ^= 1 }
+                    received += bytes.count
+                    try await stream.write(bytes)
+                }
+            }
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: ["/liar/1"])
+            let call = EchoCall(stream: stream, byteCount: 700_001, halfCloses: true)
+            await #expect(throws: NodeError.self) { try await call.run() }
+        }
+    }
+
     @Test("Peers with different swarm keys, or one without, do not connect", arguments: [UInt8(2), nil])
     func wrongSwarmKey(second: UInt8?) async throws {
         try await HostPair.run(keys: (swarmKey(1), second.map(swarmKey))) { pair in
@@ -185,6 +213,66 @@ struct HostTests {
             gate.continuation.yield()
             #expect(try await stream.read(atMost: 1) == [1])
             try await writing
+        }
+    }
+
+    @Test("Pings whose answers nobody reads stop at windows and queues; all are answered in the end")
+    func unreadPings() async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: [PingAsker.protocolID])
+            let written = Atomics()
+            async let writing: Void = {
+                for _ in 0..<256 {
+                    try await stream.write([UInt8](repeating: 5, count: 65_536))
+                    await written.add(65_536)
+                }
+                await stream.closeWrite()
+            }()
+            for _ in 0..<20 { #expect(try await pair.first.ping(peer) > .zero) }
+            // Two windows and two queues of 256 KiB each; the one window may grow while the first queue fills.
+            #expect(await written.value <= 4 << 20)
+            var count = 0
+            while let bytes = try await stream.readSlice() { count += bytes.count }
+            try await writing
+            #expect(count == 256 * 65_536)
+        }
+    }
+
+    @Test("A ping stream that is half-closed or reset is gone, and counts no more", arguments: [false, true])
+    func endedPings(isReset: Bool) async throws {
+        try await HostPair.run { pair in
+            let peer = try await pair.first.connect(to: pair.address)
+            let ping = (0..<32).map { UInt8($0) }
+            let count = 2 * (await Host.maxPingStreamCount)
+            for _ in 0..<count {
+                let stream = try await pair.first.openMuxedStream(
+                    to: peer,
+                    protocolIDs: [PingAsker.protocolID]
+                )
+                try await stream.write(ping + ping[..<9])
+                if !isReset { await stream.closeWrite() }
+                var answer: [UInt8] = []
+                while answer.count < 32, let bytes = try await stream.readSlice() { answer += bytes }
+                #expect(answer == ping)
+                if isReset { await stream.reset() } else { #expect(try await stream.readSlice() == nil) }
+            }
+            #expect(try await pair.first.ping(peer) > .zero)
+            let failed = await pair.second.status.counters["streams failed"]?[PingAsker.protocolID]
+            #expect(failed == (isReset ? UInt64(count) : nil))
+            #expect(await pair.second.status.counters["streams refused"] == nil)
+        }
+    }
+
+    @Test("A stream whose responder waits in vain is reset and counted; the connection lives on")
+    func idleResponder() async throws {
+        try await HostPair.run { pair in
+            await pair.second.protocols.serve("/impatient/1", maxStreamCount: 1) { Impatient(now: $0) }
+            let peer = try await pair.first.connect(to: pair.address)
+            let stream = try await pair.first.openMuxedStream(to: peer, protocolIDs: ["/impatient/1"])
+            await #expect(throws: StreamFault.resetByPeer(code: 0)) { try await stream.readSlice() }
+            #expect(await pair.second.status.counters["streams failed"]?["/impatient/1"] == 1)
+            #expect(try await pair.first.ping(peer) > .zero)
         }
     }
 
@@ -308,6 +396,13 @@ struct HostTests {
             await #expect(throws: HostError.self) { try await pair.second.connect(to: pair.address) }
         }
     }
+}
+
+/// Answers nothing, and waits only a moment.
+private struct Impatient: StreamResponder {
+    let nextDeadline: Duration
+    init(now: Duration) { nextDeadline = now + .milliseconds(50) }
+    mutating func receive(_: ArraySlice<UInt8>, now _: Duration) -> ArraySlice<UInt8> { [] }
 }
 
 private actor Atomics {

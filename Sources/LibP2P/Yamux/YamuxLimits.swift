@@ -8,8 +8,6 @@ package struct YamuxLimits: Equatable, Sendable {
     package static let maxFrameBodyByteCount = 65_519 - YamuxHeader.byteCount
     /// Smallest body worth starting when a message is nearly full.
     package static let minFrameBodyByteCount = 4_096
-    /// Bytes up to which neighbouring writes are joined in the queue.
-    static let joinedWriteByteCount = 16_384
 
     /// Largest receive window that auto-tuning reaches, in bytes a stream.
     package var maxWindowByteCount = 16 << 20

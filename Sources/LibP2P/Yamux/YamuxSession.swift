@@ -159,16 +159,16 @@ package struct YamuxSession: ~Copyable, Sendable {
     ///   - bytes: kept as a slice until sent; `queueRoom(of:)` says how many the caller should hand over.
     ///   - stream: whose sending half is open.
     package mutating func write(_ bytes: ArraySlice<UInt8>, on stream: YamuxStreamID) {
-        guard !bytes.isEmpty, streams[stream]?.sending == .open else { return }
-        streams[stream]?.enqueue(bytes)
-        schedule(stream)
+        guard !bytes.isEmpty, let state = streams[stream], state.sending == .open else { return }
+        state.enqueue(bytes)
+        schedule(stream, state)
     }
 
     /// Ends this end's half of a stream, behind everything queued.
     package mutating func closeWrite(_ stream: YamuxStreamID) {
-        guard streams[stream]?.sending == .open else { return }
-        streams[stream]?.sending = .closing
-        schedule(stream)
+        guard let state = streams[stream], state.sending == .open else { return }
+        state.sending = .closing
+        schedule(stream, state)
     }
 
     /// Ends a stream in both directions at once; what is queued is dropped.
@@ -180,14 +180,18 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     /// Says that the application took delivered bytes, which may let the peer send more.
     package mutating func consumed(_ byteCount: Int, on stream: YamuxStreamID, now: Duration) {
-        guard var window = streams[stream]?.receiveWindow else { return }
-        let before = window.tunedByteCount
+        guard let state = streams[stream] else { return }
+        let before = state.receiveWindow.tunedByteCount
         let room = limits.maxTunedByteCount - tunedByteCount
-        let maxTarget = min(limits.maxWindowByteCount, window.target + room)
-        let grant = window.consume(byteCount, now: now, roundTrip: roundTrip, maxTarget: maxTarget)
-        tunedByteCount += window.tunedByteCount - before
-        streams[stream]?.receiveWindow = window
-        guard let grant, streams[stream]?.isReceivingClosed == false else { return }
+        let maxTarget = min(limits.maxWindowByteCount, state.receiveWindow.target + room)
+        let grant = state.receiveWindow.consume(
+            byteCount,
+            now: now,
+            roundTrip: roundTrip,
+            maxTarget: maxTarget
+        )
+        tunedByteCount += state.receiveWindow.tunedByteCount - before
+        guard let grant, !state.isReceivingClosed else { return }
         control.append(YamuxHeader(.windowUpdate, stream: stream, length: grant))
     }
 
@@ -295,7 +299,7 @@ package struct YamuxSession: ~Copyable, Sendable {
         var target = YamuxStreamID?.none
         if let state = streams[header.stream], !state.isReceivingClosed {
             let allowed = state.receiveWindow.remaining
-            guard streams[header.stream]?.receiveWindow.receive(byteCount) == true else {
+            guard state.receiveWindow.receive(byteCount) else {
                 throw .windowExceeded(header.stream, allowed: allowed, received: byteCount)
             }
             target = header.stream
@@ -314,9 +318,9 @@ package struct YamuxSession: ~Copyable, Sendable {
         }
         try receiveFlags(header, now: now, &actions)
         // After RST the length is an error code, and the stream is gone: nothing to add to.
-        guard streams[header.stream] != nil else { return }
-        streams[header.stream]?.sendWindow.grow(header.length)
-        schedule(header.stream)
+        guard let state = streams[header.stream] else { return }
+        state.sendWindow.grow(header.length)
+        schedule(header.stream, state)
         if header.flags.contains(.fin) { receiveFIN(header.stream, &actions) }
     }
 
@@ -357,14 +361,14 @@ package struct YamuxSession: ~Copyable, Sendable {
 
     private mutating func receiveACK(_ id: YamuxStreamID, _ actions: inout [Action]) {
         guard let stream = streams[id], stream.isOutbound, !stream.isAcknowledged else { return }
-        streams[id]?.isAcknowledged = true
+        stream.isAcknowledged = true
         unacknowledgedCount -= 1
         actions.append(.acknowledged(id))
     }
 
     private mutating func receiveFIN(_ id: YamuxStreamID, _ actions: inout [Action]) {
         guard let stream = streams[id], !stream.isReceivingClosed else { return }
-        streams[id]?.isReceivingClosed = true
+        stream.isReceivingClosed = true
         actions.append(.endOfStream(id))
         if stream.sending == .closed { remove(id) }
     }
@@ -412,8 +416,9 @@ package struct YamuxSession: ~Copyable, Sendable {
         guard maxByteCount >= YamuxHeader.byteCount else { return nil }
         if let header = control.popFirst() { return YamuxFrame(header) }
         while let id = line.popFirst() {
-            guard let stream = streams[id], stream.isSendable else {
-                streams[id]?.isScheduled = false
+            guard let stream = streams[id] else { continue }
+            guard stream.isSendable else {
+                stream.isScheduled = false
                 continue
             }
             let room = min(maxByteCount - YamuxHeader.byteCount, YamuxLimits.maxFrameBodyByteCount)
@@ -421,36 +426,40 @@ package struct YamuxSession: ~Copyable, Sendable {
                 line.append(id)
                 return nil
             }
-            return frame(of: id, maxBodyByteCount: room)
+            return frame(of: id, stream, maxBodyByteCount: room)
         }
         return nil
     }
 
-    private mutating func frame(of id: YamuxStreamID, maxBodyByteCount: Int) -> YamuxFrame? {
-        guard let before = streams[id]?.queuedByteCount else { return nil }
-        streams[id]?.isScheduled = false
-        guard before > 0 else { return finFrame(of: id) }
-        let body = streams[id]?.dequeue(maxByteCount: maxBodyByteCount) ?? []
+    private mutating func frame(
+        of id: YamuxStreamID,
+        _ stream: YamuxStreamState,
+        maxBodyByteCount: Int
+    ) -> YamuxFrame {
+        stream.isScheduled = false
+        let before = stream.queuedByteCount
+        guard before > 0 else { return finFrame(of: id, stream) }
+        let body = stream.dequeue(maxByteCount: maxBodyByteCount)
         var frame = YamuxFrame(YamuxHeader(.data, stream: id, length: UInt32(body.count)), body: body)
         let low = YamuxLimits.lowWaterByteCount
         frame.reopensQueue = before > low && before - body.count <= low
-        schedule(id)
+        schedule(id, stream)
         return frame
     }
 
-    private mutating func finFrame(of id: YamuxStreamID) -> YamuxFrame {
-        streams[id]?.sending = .closed
+    private mutating func finFrame(of id: YamuxStreamID, _ stream: YamuxStreamState) -> YamuxFrame {
+        stream.sending = .closed
         var frame = YamuxFrame(YamuxHeader(.windowUpdate, .fin, stream: id, length: 0))
-        if streams[id]?.isReceivingClosed == true {
+        if stream.isReceivingClosed {
             remove(id)
             frame.endsStream = true
         }
         return frame
     }
 
-    private mutating func schedule(_ id: YamuxStreamID) {
-        guard let stream = streams[id], stream.isSendable, !stream.isScheduled else { return }
-        streams[id]?.isScheduled = true
+    private mutating func schedule(_ id: YamuxStreamID, _ stream: YamuxStreamState) {
+        guard stream.isSendable, !stream.isScheduled else { return }
+        stream.isScheduled = true
         line.append(id)
     }
 

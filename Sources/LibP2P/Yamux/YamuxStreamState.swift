@@ -1,5 +1,10 @@
 /// What a session knows of one open stream.
-struct YamuxStreamState: Sendable {
+///
+/// A class, so that what happens to a stream costs one look-up: changing a value in a dictionary takes one for each change, and
+/// memory for each.
+///
+/// `@unchecked Sendable`: it never leaves its session, which cannot be copied.
+final class YamuxStreamState: @unchecked Sendable {
     /// This end's half.
     enum SendingHalf: Sendable {
         case open
@@ -34,21 +39,13 @@ struct YamuxStreamState: Sendable {
     }
 
     /// Queues bytes; small neighbours are joined, so that a frame carries more than one of them.
-    mutating func enqueue(_ bytes: ArraySlice<UInt8>) {
+    func enqueue(_ bytes: ArraySlice<UInt8>) {
         queuedByteCount += bytes.count
-        let limit = YamuxLimits.joinedWriteByteCount
-        let isJoined =
-            bytes.count < limit
-            && queue.updateLast { last in
-                guard last.count + bytes.count <= limit else { return false }
-                last += bytes
-                return true
-            }
-        if !isJoined { queue.append(bytes) }
+        if !queue.join(bytes) { queue.append(bytes) }
     }
 
     /// Takes the next body, as one slice.
-    mutating func dequeue(maxByteCount: Int) -> ArraySlice<UInt8> {
+    func dequeue(maxByteCount: Int) -> ArraySlice<UInt8> {
         var body: ArraySlice<UInt8> = []
         queue.updateFirst { first in
             let count = sendWindow.take(min(maxByteCount, first.count))

@@ -5,7 +5,8 @@ package import Multiformats
 ///
 /// Reading and writing take no tasks: the event loop gives the connection a turn when its socket is ready and, when it
 /// asked for one, at the end of a round, where everything that the round's jobs wrote goes out together. A turn moves
-/// one batch each way, so that others get theirs. Handlers are child tasks; a timer watches.
+/// one batch each way, so that others get theirs. Handlers are child tasks; what a responder answers goes out in the turn
+/// that brought the question. A timer watches.
 ///
 /// Nothing is written while the socket holds bytes back, and nothing read while the peer leaves too many control frames
 /// unread. Data waits in streams: the peer's in its window, this end's in a bounded queue.
@@ -31,6 +32,9 @@ package final class Connection: LoopClient {
     /// Turns begin with `run`, which takes what came behind the negotiation first.
     private var isRunning = false
     private var isTurnDue = false
+    private var isInTurn = false
+    /// A responder wrote something in this turn.
+    private var hasAnswers = false
     private var openers = FIFO<UnsafeContinuation<Void, Never>>()
     private var timer: TimerID?
     /// Why it ended; `nil` while it lives.
@@ -122,23 +126,28 @@ package final class Connection: LoopClient {
         moveBatches()
     }
 
-    /// Writes a batch, reads a batch, and asks for another turn if more of either can be done.
+    /// Writes a batch, reads a batch, sends what is answered already, and asks for another turn if more can be done.
     private func moveBatches() {
         guard isRunning, fault == nil else { return }
+        isInTurn = true
+        hasAnswers = false
         do throws(ConnectionFault) {
             try writeBatch()
             if canRead { receive(try channel.readNow()[...]) }
+            if hasAnswers, fault == nil { try writeBatch() }
         } catch {
             return close(error)
         }
+        isInTurn = false
         if session.isClosing, streams.isEmpty, !session.hasFrames, !channel.raw.hasUnsent {
             return close(.closedHere)
         }
         if canRead || canWrite { askForTurn() }
     }
 
+    /// At its end a turn looks itself whether another is due.
     private func askForTurn() {
-        guard !isTurnDue, fault == nil else { return }
+        guard !isTurnDue, !isInTurn, fault == nil else { return }
         isTurnDue = true
         EventLoop.shared.giveTurn(to: self)
     }
@@ -320,8 +329,10 @@ package final class Connection: LoopClient {
         )
     }
 
-    /// Runs the handler of an inbound stream, or resets a stream too many.
-    func startHandler(of stream: MuxedStream) {
+    // MARK: Services
+
+    /// Serves an inbound stream, or resets a stream too many.
+    func startService(of stream: MuxedStream) {
         let name = stream.protocolID
         guard let service = protocols.services[name] else { return stream.reset() }
         guard inboundCounts[name, default: 0] < service.maxStreamCount else {
@@ -334,10 +345,18 @@ package final class Connection: LoopClient {
             return stream.reset()
         }
         inboundCounts[name, default: 0] += 1
+        switch service.manner {
+        case .responder(let make): stream.serve(by: make(NetworkClock.now))
+        case .handler(let handler): start(handler, of: stream)
+        }
+    }
+
+    private func start(_ handler: @escaping ProtocolTable.Handler, of stream: MuxedStream) {
+        let name = stream.protocolID
         let peer = peer
         tasks.add {
             do {
-                try await service.handler(peer, stream)
+                try await handler(peer, stream)
                 stream.finish()
             } catch {
                 // Streams end with their connection, and by whoever opened them.
@@ -352,5 +371,21 @@ package final class Connection: LoopClient {
             }
             self.inboundCounts[name, default: 1] -= 1
         }
+    }
+
+    /// Takes what a stream's responder answers, to be sent at the end of this turn.
+    func answer(_ bytes: ArraySlice<UInt8>, consumedByteCount: Int, on id: YamuxStreamID, now: Duration) {
+        session.consumed(consumedByteCount, on: id, now: now)
+        session.write(bytes, on: id)
+        hasAnswers = true
+    }
+
+    /// A stream's responder has answered everything, and the peer asks no more.
+    func responderEnded(_ name: String) { inboundCounts[name, default: 1] -= 1 }
+
+    /// A stream ended before its responder did.
+    func responderFailed(_ name: String) {
+        count(.handlerFailed, name, because: nil, isMisbehaviour: false)
+        responderEnded(name)
     }
 }

@@ -58,8 +58,6 @@ package enum ConnectionLimits: Sendable {
     static let socketBatchByteCount = 256 * 1024
     /// Control frames waiting for the writer above which nothing more is read.
     static let maxWaitingControlFrameCount = 1_024
-    /// Pieces shorter than this are copied out of the batch they came in, which would stay in memory for them.
-    static let minKeptSliceByteCount = 16 * 1024
     /// Remembered failed addresses.
     static let maxBackoffCount = 1_024
     /// First delay after a failed dial; grows with the square of the failures.

@@ -48,14 +48,17 @@ extension StreamFault {
 /// Bytes that the application has not read stay in the stream's window, so a slow reader stops its peer and nobody
 /// else. Written bytes are kept as slices until the connection's writer seals them.
 ///
-///     outbound: proposing ── agreed ──► open          inbound: listening ── agreed ──► open, its handler runs
-///     open ── closeWrite, end of stream, in either order ──► done;   reset or fault at any time
+///     outbound: proposing ── agreed ──► open      inbound: listening ── agreed ──► open (its handler runs) or responding
+///     open, responding ── closeWrite, end of stream, in either order ──► done;   reset or fault at any time
 @NetworkActor
 package final class MuxedStream: PeerStream {
-    private enum Negotiation {
+    private enum Phase {
         case proposing(MultistreamDialer)
         case listening(MultistreamListener)
-        case done
+        /// A task reads and writes.
+        case open
+        /// What comes is answered at once.
+        case responding(ResponderSession)
     }
 
     /// The peer at the other end.
@@ -65,7 +68,7 @@ package final class MuxedStream: PeerStream {
     package private(set) var protocolID = ""
 
     private let connection: Connection
-    private var negotiation: Negotiation
+    private var phase: Phase
     private var timer: TimerID?
 
     private var inbox = FIFO<ArraySlice<UInt8>>()
@@ -84,7 +87,7 @@ package final class MuxedStream: PeerStream {
         self.connection = connection
         peer = connection.peer
         let listener = MultistreamListener(protocols: protocols)
-        negotiation = .listening(listener)
+        phase = .listening(listener)
         connection.write(listener.start()[...], on: id)
         startTimer()
     }
@@ -95,7 +98,7 @@ package final class MuxedStream: PeerStream {
         self.connection = connection
         peer = connection.peer
         let dialer = MultistreamDialer(proposals: proposals)
-        negotiation = .proposing(dialer)
+        phase = .proposing(dialer)
         connection.write(dialer.start()[...], on: id)
         startTimer()
     }
@@ -112,7 +115,7 @@ package final class MuxedStream: PeerStream {
     /// - Throws: `StreamFault`.
     package func readSlice(atMost maxByteCount: Int = .max) async throws(StreamFault) -> ArraySlice<UInt8>? {
         while true {
-            if let slice = takeSlice(maxByteCount) {
+            if let slice = inbox.takePiece(atMost: maxByteCount) {
                 connection.consumed(slice.count, on: id)
                 return slice
             }
@@ -120,16 +123,6 @@ package final class MuxedStream: PeerStream {
             if let fault { throw fault }
             await waitToRead()
         }
-    }
-
-    private func takeSlice(_ maxByteCount: Int) -> ArraySlice<UInt8>? {
-        var taken: ArraySlice<UInt8>?
-        inbox.updateFirst { first in
-            taken = first.prefix(maxByteCount)
-            first = first.dropFirst(maxByteCount)
-            return !first.isEmpty
-        }
-        return taken
     }
 
     /// Every wait looks again before it suspends: the task may have come here by way of another executor.
@@ -222,34 +215,37 @@ package final class MuxedStream: PeerStream {
     }
 
     private var isNegotiating: Bool {
-        if case .done = negotiation { false } else { true }
+        switch phase {
+        case .proposing, .listening: true
+        case .open, .responding: false
+        }
     }
 
     private func negotiate(_ bytes: inout ArraySlice<UInt8>) throws(MultistreamFault) {
-        switch negotiation {
-        case .done: break
+        switch phase {
+        case .open, .responding: break
         case .proposing(var dialer):
             switch try dialer.receive(&bytes) {
             case .wait(let answer):
                 connection.write(answer[...], on: id)
-                negotiation = .proposing(dialer)
+                phase = .proposing(dialer)
             case .agreed(let name): finishNegotiation(name)
             }
         case .listening(var listener):
             switch try listener.receive(&bytes) {
             case .wait(let answer):
                 connection.write(answer[...], on: id)
-                negotiation = .listening(listener)
+                phase = .listening(listener)
             case .agreed(let name, let answer):
                 connection.write(answer[...], on: id)
                 finishNegotiation(name)
-                connection.startHandler(of: self)
+                connection.startService(of: self)
             }
         }
     }
 
     private func finishNegotiation(_ name: String) {
-        negotiation = .done
+        phase = .open
         protocolID = name
         stopTimer()
         Self.wake(&proposer)
@@ -265,6 +261,42 @@ package final class MuxedStream: PeerStream {
         timer = nil
     }
 
+    // MARK: Responding
+
+    /// Has a responder answer what comes, until it ends or fails.
+    func serve(by responder: any StreamResponder) {
+        phase = .responding(ResponderSession(responder))
+        watchResponder()
+    }
+
+    /// Looks when the deadline that it knows has come, and not at every answer.
+    private func watchResponder() {
+        guard case .responding(let session) = phase else { return }
+        let delay = session.nextDeadline - NetworkClock.now
+        guard delay > .zero else { return fail(.timedOut) }
+        timer = NetworkActor.schedule(after: delay) { self.watchResponder() }
+    }
+
+    /// Tells the responder what happened, and does what it says.
+    private func respond(_ event: (inout ResponderSession) -> Void) {
+        guard case .responding(var session) = phase else { return }
+        // Moved out, so that it is changed in place.
+        phase = .open
+        event(&session)
+        let now = NetworkClock.now
+        while let step = session.next(room: connection.queueRoom(of: id), now: now) {
+            switch step {
+            case .answer(let bytes, let consumedByteCount):
+                connection.answer(bytes, consumedByteCount: consumedByteCount, on: id, now: now)
+            case .end:
+                stopTimer()
+                closeWrite()
+                return connection.responderEnded(protocolID)
+            }
+        }
+        phase = .responding(session)
+    }
+
     // MARK: What the connection reports
 
     func receive(_ bytes: ArraySlice<UInt8>) {
@@ -278,37 +310,35 @@ package final class MuxedStream: PeerStream {
             connection.consumed(bytes.count - rest.count, on: id)
         }
         guard !rest.isEmpty, fault == nil else { return }
+        if case .responding = phase { return respond { [rest] in $0.receive(rest) } }
         guard !isDiscarding else { return connection.consumed(rest.count, on: id) }
-        keep(rest)
+        inbox.keep(rest)
         Self.wake(&reader)
-    }
-
-    /// Large pieces stay slices of the batch they came in; small ones are gathered, and free the batch.
-    private func keep(_ bytes: ArraySlice<UInt8>) {
-        let limit = ConnectionLimits.minKeptSliceByteCount
-        guard bytes.count < limit else { return inbox.append(bytes) }
-        let isJoined = inbox.updateLast { last in
-            guard last.count + bytes.count <= limit else { return false }
-            last += bytes
-            return true
-        }
-        if !isJoined { inbox.append(Array(bytes)[...]) }
     }
 
     func receiveEnd() {
         hasEnded = true
+        if case .responding = phase { return respond { $0.receiveEnd() } }
         stopTimer()
         guard !isNegotiating else { return fail(.resetByPeer(code: 0)) }
         Self.wake(&reader)
     }
 
-    func queueReopened() { Self.wake(&writer) }
+    func queueReopened() {
+        Self.wake(&writer)
+        respond { _ in }
+    }
 
     /// Ends the stream in both directions, and tells the peer unless it knows.
     func fail(_ fault: StreamFault) {
         guard self.fault == nil else { return }
         self.fault = fault
-        if case .listening = negotiation { connection.countRefusal(fault.refusalName, because: fault) }
+        switch phase {
+        case .listening: connection.countRefusal(fault.refusalName, because: fault)
+        case .responding: connection.responderFailed(protocolID)
+        case .proposing, .open: break
+        }
+        phase = .open
         stopTimer()
         if !hasEnded { inbox = FIFO() }
         connection.reset(id)

@@ -8,8 +8,16 @@ final class ProtocolTable {
 
     /// How one protocol is served.
     struct Service {
+        /// Who answers.
+        enum Manner {
+            /// A task for each stream.
+            case handler(Handler)
+            /// A machine for each stream, made at a time: the connection asks it in the turn in which bytes come.
+            case responder(@Sendable (Duration) -> any StreamResponder)
+        }
+
         let maxStreamCount: Int
-        let handler: Handler
+        let manner: Manner
     }
 
     private(set) var services: [String: Service] = [:]
@@ -17,7 +25,19 @@ final class ProtocolTable {
     private(set) var names: Set<String> = []
 
     func serve(_ name: String, maxStreamCount: Int, _ handler: @escaping Handler) {
-        services[name] = Service(maxStreamCount: maxStreamCount, handler: handler)
+        add(name, Service(maxStreamCount: maxStreamCount, manner: .handler(handler)))
+    }
+
+    func serve(
+        _ name: String,
+        maxStreamCount: Int,
+        respondingBy makeResponder: @escaping @Sendable (Duration) -> any StreamResponder
+    ) {
+        add(name, Service(maxStreamCount: maxStreamCount, manner: .responder(makeResponder)))
+    }
+
+    private func add(_ name: String, _ service: Service) {
+        services[name] = service
         names.insert(name)
     }
 }

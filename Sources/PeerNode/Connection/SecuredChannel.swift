@@ -108,16 +108,31 @@ final class SecuredChannel {
         var room = NoiseTransport.maxPlaintextByteCount
         while let frame = session.nextFrame(maxByteCount: room) {
             if room == NoiseTransport.maxPlaintextByteCount { try beginMessage() }
-            withUnsafeTemporaryAllocation(byteCount: YamuxHeader.byteCount, alignment: 4) { header in
-                frame.header.write(to: header)
-                transport.seal(UnsafeRawBufferPointer(header), into: message)
-            }
-            frame.body.withUnsafeBytes { transport.seal($0, into: message) }
+            seal(frame, into: message)
             room -= frame.byteCount
             sent(frame)
         }
         return room == NoiseTransport.maxPlaintextByteCount ? nil : transport.endMessage(message)
     }
+
+    /// Seals header and body, together if the body is short: a call of the cipher costs more than such a copy.
+    private func seal(_ frame: YamuxFrame, into message: UnsafeMutableRawBufferPointer) {
+        let isShort = frame.body.count <= Self.shortBodyByteCount
+        let room = YamuxHeader.byteCount + Self.shortBodyByteCount
+        withUnsafeTemporaryAllocation(byteCount: room, alignment: 4) { piece in
+            frame.header.write(to: piece)
+            var byteCount = YamuxHeader.byteCount
+            if isShort {
+                UnsafeMutableRawBufferPointer(rebasing: piece[byteCount...]).copyBytes(from: frame.body)
+                byteCount += frame.body.count
+            }
+            transport.seal(UnsafeRawBufferPointer(rebasing: piece[..<byteCount]), into: message)
+        }
+        if !isShort { frame.body.withUnsafeBytes { transport.seal($0, into: message) } }
+    }
+
+    /// Longest body that is copied behind its header.
+    private static let shortBodyByteCount = 244
 
     private func beginMessage() throws(ConnectionFault) {
         do throws(NoiseFault) { try transport.beginMessage() } catch { throw .noise(error) }

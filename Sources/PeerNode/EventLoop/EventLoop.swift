@@ -147,7 +147,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor {
     }
 
     private func takeInbox() {
-        let (jobs, calls) = inbox.withLock { inbox in
+        let (jobs, calls) = inbox.withLock { inbox -> ([UnownedJob], [@Sendable () -> Void]) in
+            guard !inbox.jobs.isEmpty || !inbox.calls.isEmpty else { return ([], []) }
             defer {
                 inbox.jobs.removeAll(keepingCapacity: true)
                 inbox.calls.removeAll(keepingCapacity: true)

@@ -21,11 +21,11 @@ extension Host {
             stream in
             self.learnPush(try await Self.readIdentify(stream), from: peer)
         }
-        protocols.serve(PingAsker.protocolID, maxStreamCount: Self.maxPingStreamCount) {
-            _,
-            stream in
-            try await Self.answerPings(stream)
-        }
+        protocols.serve(
+            PingAsker.protocolID,
+            maxStreamCount: Self.maxPingStreamCount,
+            respondingBy: PingResponder.init
+        )
         if configuration.servesDiagnostics { serveDiagnostics() }
     }
 
@@ -84,23 +84,6 @@ extension Host {
     }
 
     // MARK: Ping
-
-    private static func answerPings(_ stream: MuxedStream) async throws {
-        var answerer = PingAnswerer(now: NetworkClock.now)
-        var timer: TimerID?
-        // Looks when the deadline that it knows has come, and not at every ping.
-        func watch() {
-            let delay = answerer.nextDeadline - NetworkClock.now
-            guard delay > .zero else { return stream.fail(.timedOut) }
-            timer = NetworkActor.schedule(after: delay) { watch() }
-        }
-        watch()
-        defer { NetworkActor.cancel(timer) }
-        while let bytes = try await stream.readSlice() {
-            let answer = answerer.receive(bytes, now: NetworkClock.now)
-            if !answer.isEmpty { try await stream.write(answer) }
-        }
-    }
 
     /// Pings a peer once over a stream of its own.
     ///

@@ -57,16 +57,39 @@ struct PingTests {
         #expect(asker.end() == [.fail(.ended)])
     }
 
-    @Test("the answerer sends back whole pings only, however they are cut")
-    func answering() {
-        var answerer = PingAnswerer(now: .zero)
-        #expect(answerer.receive(Self.payload.prefix(31), now: .seconds(1)) == [])
-        #expect(answerer.nextDeadline == .seconds(60))
-        #expect(answerer.receive([31] + Self.payload + [7], now: .seconds(2)) == Self.payload + Self.payload)
-        #expect(answerer.nextDeadline == .seconds(62))
-        #expect(
-            answerer.receive([UInt8](repeating: 8, count: 31), now: .seconds(3)) == [7]
-                + [UInt8](repeating: 8, count: 31)
-        )
+    @Test("the responder sends back whole pings only, wherever they are cut")
+    func responding() {
+        let sent = (0..<96).map { UInt8($0) }
+        for cut in 1..<95 {
+            var responder = PingResponder(now: .zero)
+            let first = responder.receive(sent[..<cut], now: .zero)
+            #expect(first.elementsEqual(sent[..<(cut / 32 * 32)]), "cut at \(cut)")
+            let second = responder.receive(sent[cut...], now: .zero)
+            #expect(second.elementsEqual(sent[(cut / 32 * 32)...]), "cut at \(cut)")
+        }
+    }
+
+    @Test("a byte at a time, each ping is answered with its last byte")
+    func respondingToBytes() {
+        var responder = PingResponder(now: .zero)
+        for round in 0..<3 {
+            for index in 0..<32 {
+                let answer = responder.receive(Self.payload[index...index], now: .zero)
+                let expected = index < 31 ? [] : Self.payload
+                #expect(Array(answer) == expected, "ping \(round), byte \(index)")
+            }
+        }
+    }
+
+    @Test("whole pings put the responder's deadline off, pieces do not")
+    func idleTimeout() {
+        var responder = PingResponder(now: .seconds(1))
+        #expect(responder.nextDeadline == .seconds(61))
+        _ = responder.receive(Self.payload.prefix(31), now: .seconds(5))
+        #expect(responder.nextDeadline == .seconds(61))
+        _ = responder.receive(Self.payload.suffix(1), now: .seconds(6))
+        #expect(responder.nextDeadline == .seconds(66))
+        _ = responder.receive(Self.payload[...], now: .seconds(7))
+        #expect(responder.nextDeadline == .seconds(67))
     }
 }
