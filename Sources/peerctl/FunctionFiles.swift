@@ -159,7 +159,7 @@ enum FunctionFile {
                     + ByteSize.format(UInt64(limit))
             )
         }
-        guard path.hasSuffix(".wasm") else { return }
+        guard path.hasSuffix(".wasm"), isRegular(path) else { return }
         let front: [UInt8]
         do { front = try file.readArray(upTo: frontByteCount) } catch { throw NodeError.wrap(error) }
         guard LoadedFunction.isWebAssembly(fileBeginning: front) else {
@@ -168,6 +168,18 @@ enum FunctionFile {
                 "\(path): this is no WebAssembly module; one begins with \\0asm"
             )
         }
+    }
+
+    /// What runs the function in a file; `nil`: the file cannot be read, or only once.
+    static func engine(of path: String) -> FunctionDescription.Engine? {
+        guard isRegular(path), let file = try? FileTree.open(path, progress: { _ in }),
+            let front = try? file.readArray(upTo: frontByteCount)
+        else { return nil }
+        return LoadedFunction.isWebAssembly(fileBeginning: front) ? .webAssembly : .javaScript
+    }
+
+    private static func isRegular(_ path: String) -> Bool {
+        (try? FileTree.kind(path, follow: true)) == .file
     }
 
     /// The bytes of a function's file.

@@ -53,6 +53,13 @@ struct JobTemplate: Sendable {
         }
     }
 
+    /// Has a process started for each function that is a file, so that it is up when the function is known.
+    func expectFunctions(on node: LocalNode) {
+        var paths: [String] = []
+        for case .file(let path)? in [map, combine, reduce] where !paths.contains(path) { paths.append(path) }
+        for engine in paths.compactMap(FunctionFile.engine) { node.expectFunction(engine, limits: limits) }
+    }
+
     /// The functions' arguments, by name.
     var arguments: [String: String] { job.arguments }
     /// What functions may use.

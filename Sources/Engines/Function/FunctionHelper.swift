@@ -11,7 +11,6 @@ final class FunctionHelper {
 
     let function: LoadedFunction
     private let process: FunctionProcess
-    private let cancellation: Cancellation
     /// The working folder of commands; removed with the helper.
     private let folder: WorkingFolder?
     /// What the function can do.
@@ -19,12 +18,7 @@ final class FunctionHelper {
     /// What the process was started for, in bytes; 0: as much as it likes.
     let memoryByteLimit: UInt64
 
-    /// What the process asks whether to go on; set anew by each attempt.
-    private final class Cancellation {
-        var isCancelled: () -> Bool = { false }
-    }
-
-    /// Starts a process and lets it load the function.
+    /// Lets a process load the function: one of `spares`, else a new one.
     ///
     /// - Throws: `TaskFault.userFunction` when the function or the process is not fit.
     init(
@@ -33,19 +27,20 @@ final class FunctionHelper {
         settings: FunctionSettings,
         terms: SandboxTerms,
         folder: WorkingFolder?,
+        spares: SpareProcesses? = nil,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
     ) throws(TaskFault) {
         self.function = function
         self.folder = folder
-        let cancellation = Cancellation()
-        self.cancellation = cancellation
         memoryByteLimit = settings.limits.memoryByteCount
-        do throws(FunctionFault) {
-            process = try FunctionProcess(function.engine, memoryByteLimit: memoryByteLimit) {
-                cancellation.isCancelled()
+        if let spare = spares?.take(function.engine, memoryByteLimit: memoryByteLimit) {
+            process = spare
+        } else {
+            do throws(FunctionFault) {
+                process = try FunctionProcess(function.engine, memoryByteLimit: memoryByteLimit)
+            } catch {
+                throw .userFunction(FunctionFailure(error, of: function, role: nil))
             }
-        } catch {
-            throw .userFunction(FunctionFailure(error, of: function, role: nil))
         }
         readiness = Readiness(roles: [], usesPosition: true)
         try prepare(roles: roles, settings: settings, terms: terms, onAnswer: onAnswer)
@@ -74,10 +69,10 @@ final class FunctionHelper {
         )
         let loadMilliseconds = FunctionHelper.loadMilliseconds(settings.limits)
         let end = ContinuousClock.now + .milliseconds(Int64(loadMilliseconds))
-        cancellation.isCancelled = { ContinuousClock.now > end }
+        process.isCancelled = { ContinuousClock.now > end }
         do throws(FunctionProcess.Fault) {
             readiness = try process.prepare(preparation, onAnswer: onAnswer)
-            cancellation.isCancelled = { false }
+            process.isCancelled = { false }
         } catch {
             if error == .task(.cancelled) { throw FunctionHelper.slowLoad(of: function, loadMilliseconds) }
             throw FunctionHelper.fault(error, function, role: nil, isUsable: true)
@@ -112,7 +107,7 @@ final class FunctionHelper {
 
     /// Begins an attempt, which `limits` may end.
     func begin(_ start: TaskStart, _ limits: AttemptLimits) throws(TaskFault) {
-        cancellation.isCancelled = limits.isCancelled
+        process.isCancelled = limits.isCancelled
         if let leftovers = try folder?.empty() {
             Array(leftovers.utf8).withUnsafeBytes { limits.report.log($0) }
         }
@@ -141,7 +136,7 @@ final class FunctionHelper {
         } catch {
             throw fault(error, role)
         }
-        cancellation.isCancelled = { false }
+        process.isCancelled = { false }
     }
 
     func close() { process.close() }

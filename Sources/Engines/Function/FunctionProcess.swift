@@ -40,7 +40,8 @@ package final class FunctionProcess {
     private var state = State.unprepared
     private var meter: AttemptMeter
     private var readiness: Readiness?
-    private let isCancelled: () -> Bool
+    /// Asked every 20 ms or so while a call lasts; `true` ends the call with `Fault.task(.cancelled)`, and the helper.
+    package var isCancelled: () -> Bool
 
     /// `false` once a fault has cost the helper its life; make another then.
     package var isUsable: Bool {
@@ -59,8 +60,7 @@ package final class FunctionProcess {
     ///   - engine: the kind.
     ///   - executable: the helper's program; else the one that `HelperExecutable` finds.
     ///   - memoryByteLimit: memory that its attempts may use, in bytes, for an engine that can be sparing; 0: no limit.
-    ///   - isCancelled: asked every 20 ms or so while a call lasts; `true` ends the call with `Fault.task(.cancelled)`,
-    ///     and the helper.
+    ///   - isCancelled: as the property.
     /// - Throws: `sandbox` when the helper's program is missing or does not start.
     package init(
         _ engine: EngineKind,

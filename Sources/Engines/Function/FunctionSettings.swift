@@ -24,7 +24,7 @@ package struct FunctionSettings: Sendable {
 
 extension FunctionLimits {
     /// The limits that a job asks for; what it leaves open is as by default.
-    init(_ wanted: TaskLimits) {
+    package init(_ wanted: TaskLimits) {
         self.init()
         for (asked, path) in FunctionLimits.fields {
             if let value = wanted[keyPath: asked] { self[keyPath: path] = value }

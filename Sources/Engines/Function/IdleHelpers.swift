@@ -42,6 +42,8 @@ package final class IdleHelpers: Sendable {
         }
     }
 
+    /// Processes that were started ahead of their functions.
+    package let spares = SpareProcesses()
     private let maxCount: Int
     private let entries = Mutex(Entries())
 
@@ -97,16 +99,18 @@ package final class IdleHelpers: Sendable {
         end { $0 == owner }
     }
 
-    /// Ends the helpers that have waited long enough for a job.
+    /// Ends the helpers and spare processes that have waited long enough for a job.
     package func endUnwanted(now: ContinuousClock.Instant = .now) {
+        spares.end(startedBy: now - IdleHelpers.checkedPatience)
         end { owner in
             guard case .check(let since) = owner else { return false }
             return since + IdleHelpers.checkedPatience <= now
         }
     }
 
-    /// Ends the helpers that wait for a job.
+    /// Ends the helpers and spare processes that wait for a job.
     package func endChecked() {
+        spares.end(startedBy: .now)
         end { if case .check = $0 { true } else { false } }
     }
 

@@ -113,7 +113,8 @@ package final class JobFunctions: Sendable {
             roles: [],
             settings: settings,
             terms: SandboxTerms(),
-            folder: nil
+            folder: nil,
+            spares: idle?.spares
         )
         let readiness = helper.readiness
         idle?.keepChecked(helper)
@@ -151,6 +152,7 @@ package final class JobFunctions: Sendable {
             settings: settings,
             terms: terms,
             folder: folder,
+            spares: idle.spares,
             onAnswer: onAnswer
         )
     }

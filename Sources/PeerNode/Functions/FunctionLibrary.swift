@@ -76,6 +76,11 @@ package final class FunctionLibrary: Sendable {
         }
     }
 
+    /// Starts a process for a function of this node's own user that is about to be named.
+    func expect(_ engine: EngineKind, limits: TaskLimits) {
+        idleHelpers.spares.start(engine, memoryByteLimit: FunctionLimits(limits).memoryByteCount)
+    }
+
     /// Loads one function within `limits` and says what it can do.
     ///
     /// - Throws: `TaskFault`.

@@ -1,10 +1,22 @@
 internal import Engines
+internal import FunctionProtocol
 public import MRProtocol
 internal import Multiformats
 
 // MARK: - Functions
 
 extension LocalNode {
+    /// Starts what runs functions of this kind, for one that is about to be named: it is up when the function is known.
+    public func expectFunction(_ engine: FunctionDescription.Engine, limits: TaskLimits) {
+        let kind: EngineKind =
+            switch engine {
+            case .javaScript: .javaScript
+            case .webAssembly: .webAssembly
+            case .command: .command
+            }
+        jobService().library.expect(kind, limits: limits)
+    }
+
     /// As `NodeService` says.
     public func checkFunction(
         _ source: FunctionSource,

@@ -193,4 +193,25 @@ struct CheckedHelpersTests {
         idle.endUnwanted(now: .now + IdleHelpers.checkedPatience)
         #expect(!checked.isUsable && idle.count == 0)
     }
+
+    @Test(
+        "A process that was started ahead is the one that gets the function, if it is of its kind and has its memory"
+    )
+    func startedAhead() throws {
+        let limit = FunctionLimits().memoryByteCount
+        idle.spares.start(.webAssembly, memoryByteLimit: limit)
+        idle.spares.start(.javaScript, memoryByteLimit: limit / 2)
+        idle.spares.start(.javaScript, memoryByteLimit: limit)
+        idle.spares.start(.javaScript, memoryByteLimit: limit)
+        #expect(idle.spares.count == SpareProcesses.maxCount)
+        let job = job(isForeign: true)
+        defer { job.close() }
+        let helper = try job.borrow(function.reference)
+        #expect(helper.isUsable && idle.spares.count == SpareProcesses.maxCount - 1)
+        #expect(idle.spares.take(.javaScript, memoryByteLimit: limit) === nil)
+        idle.endUnwanted()
+        #expect(idle.spares.count == SpareProcesses.maxCount - 1)
+        idle.endUnwanted(now: .now + IdleHelpers.checkedPatience)
+        #expect(idle.spares.count == 0)
+    }
 }
