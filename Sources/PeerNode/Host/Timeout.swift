@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Something took longer than it may.
 package struct TimeoutError: Error, Equatable, Sendable, CustomStringConvertible {
     /// How long it was allowed to take.
@@ -11,7 +13,8 @@ package struct TimeoutError: Error, Equatable, Sendable, CustomStringConvertible
 ///
 /// - Parameters:
 ///   - limit: the longest time.
-///   - late: called when the time is over and before `body` is cancelled, to free it from what it waits for.
+///   - late: called when the time is over and before `body` is cancelled, to free it from what it waits for; what `body`
+///     throws then is for that.
 ///   - body: what is to be done.
 /// - Returns: what `body` returns.
 /// - Throws: `TimeoutError`, and what `body` throws.
@@ -20,10 +23,16 @@ package func withTimeout<Value: Sendable>(
     late: @escaping @Sendable () async -> Void = {},
     _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask { try await body() }
+    let end = TimeLimit()
+    return try await withThrowingTaskGroup(of: Value.self) { group in
+        group.addTask {
+            do { return try await body() } catch {
+                throw end.isOver ? TimeoutError(limit: limit) : error
+            }
+        }
         group.addTask {
             try await Task.sleep(for: limit)
+            end.pass()
             await late()
             throw TimeoutError(limit: limit)
         }
@@ -31,4 +40,11 @@ package func withTimeout<Value: Sendable>(
         guard let value = try await group.next() else { throw CancellationError() }
         return value
     }
+}
+
+/// Whether the time is over.
+private final class TimeLimit: Sendable {
+    private let over = Atomic<Bool>(false)
+    var isOver: Bool { over.load(ordering: .acquiring) }
+    func pass() { over.store(true, ordering: .releasing) }
 }
