@@ -42,7 +42,7 @@ package struct CallFailure: Error, Equatable, Sendable {
     package var limit: UInt64 = 0
     package var name = ""
     package var key: [UInt8] = []
-    /// What a user function says of its failure; with `userFunction` only.
+    /// What a user function says of its failure; of meaning with `userFunction` only.
     package var function = FunctionPart()
     /// The end of the log of the attempt that failed.
     package var log: [UInt8] = []
@@ -155,7 +155,8 @@ extension CallFailure: MessagePart {
         writer.number(6, limit)
         writer.text(7, Self.cut(name))
         writer.data(8, Array(key.prefix(Self.maxTextByteCount)))
-        if code == .userFunction { writer.part(9, function) }
+        // What came is written as it came, whatever its code.
+        if code == .userFunction || function != FunctionPart() { writer.part(9, function) }
         writer.data(10, Array(log.suffix(Self.maxTextByteCount)))
     }
 
