@@ -24,27 +24,18 @@ final class ActiveJob {
     var lastFailures: [WorkItem: AttemptFailure] = [:]
     /// Number of skipped records that the log holds.
     var skippedShownCount = 0
-    /// Outputs by stage and item; `nil`: not made, or not needed.
-    var outputs: [[TaskOutput?]] = []
+    /// Outputs by stage and item; `nil`: not made, lost, or not needed.
+    var outputs: [[TaskOutput?]] = [] { didSet { reduceInputs = nil } }
     /// Final keys of the map items.
     var mapKeys: [TaskKey] = []
-    /// The runs that all reduces read, made once.
-    var reduceInputs: ReduceInputs? {
-        didSet {
-            // Of runs of other nodes only their word is known.
-            if let reduceInputs {
-                status.reduceInputByteCount = reduceInputs.runs.reduce(0) {
-                    $0.addingClamped($1.byteCount)
-                }
-            }
-        }
-    }
+    /// What all reduces read, put together once for the outputs as they are.
+    var reduceInputs: ReduceInputs?
     /// Counts the times that an output was withdrawn: what an attempt says of its inputs holds for its own time only.
-    private(set) var inputGeneration = 0
+    var inputGeneration = 0
     /// Other workers keep their runs in memory and merge them when the maps are done.
     var workersMerge = false
     /// What other workers merged, while all that it was made of is good.
-    var mergedRuns: [MergedRun] = []
+    var mergedRuns: [MergedRun] = [] { didSet { reduceInputs = nil } }
     /// Whether workers were asked to merge what they keep.
     var merging = Progress.none
     var mergeWaiters: [CheckedContinuation<Void, Never>] = []
@@ -78,18 +69,6 @@ final class ActiveJob {
 
     enum Progress {
         case none, running, done
-    }
-
-    /// One run that stands for the outputs of several map items.
-    struct MergedRun {
-        var run: any RunBytes
-        var items: [Int]
-    }
-
-    struct ReduceInputs {
-        var runs: [any RunBytes] = []
-        /// For each run the items whose outputs it holds.
-        var items: [[Int]] = []
     }
 
     init(number: JobNumber, submission: JobSubmission, status: JobStatus, now: Duration) {
@@ -150,17 +129,6 @@ final class ActiveJob {
         status.workers.append(WorkerShare(worker: name))
     }
 
-    /// The worker whose attempt made the output that a merge or reduce reads as number `index`.
-    func maker(ofInput index: Int, of item: WorkItem) -> WorkerID? {
-        guard item.stage == outputs.count - 1 else {
-            return makers[
-                WorkItem(stage: item.stage - 1, index: item.index * CoordinatorLimits.mergeFanIn + index)
-            ]
-        }
-        guard let made = reduceInputs?.items, made.indices.contains(index) else { return nil }
-        return made[index].first.flatMap { makers[WorkItem(stage: item.stage - 1, index: $0)] }
-    }
-
     /// Leaves in a range that a worker has.
     func localLeafCount(_ leaves: Range<Int>, of worker: WorkerID) -> Int {
         guard let leafHolders else { return leaves.count }
@@ -182,60 +150,6 @@ final class ActiveJob {
         case .map: change(&status.map)
         case .merge: change(&status.merge)
         default: change(&status.reduce)
-        }
-    }
-
-    /// The outputs that a merge or reduce reads, in input order.
-    func runs(for item: WorkItem) -> [any RunBytes] {
-        let before = outputs[item.stage - 1]
-        guard item.stage < outputs.count - 1 else {
-            return inputsOfReduces().runs
-        }
-        let start = item.index * CoordinatorLimits.mergeFanIn
-        return before[start..<min(before.count, start + CoordinatorLimits.mergeFanIn)].compactMap { $0?.run }
-    }
-
-    /// A merged run stands where its first item does.
-    private func inputsOfReduces() -> ReduceInputs {
-        if let reduceInputs { return reduceInputs }
-        let merged = Dictionary(
-            mergedRuns.flatMap { merged in merged.items.map { ($0, merged) } },
-            uniquingKeysWith: { first, _ in first }
-        )
-        var inputs = ReduceInputs()
-        for (index, output) in outputs[outputs.count - 2].enumerated() {
-            let items = merged[index]?.items ?? [index]
-            guard items.first == index, let run = merged[index]?.run ?? output?.run else { continue }
-            inputs.runs.append(run)
-            inputs.items.append(items)
-        }
-        reduceInputs = inputs
-        return inputs
-    }
-
-    /// Forgets what was put together for the reduces, since the output of an item of the stage before is gone.
-    func dropReduceInputs(madeOf index: Int) {
-        inputGeneration += 1
-        reduceInputs = nil
-        merging = .none
-        mergedRuns.removeAll { $0.items.contains(index) }
-    }
-
-    /// Indexes within the stage before `item` of outputs that a fault says are lost.
-    func lostInputs(of item: WorkItem, _ fault: TaskFault) -> [Int] {
-        guard item.stage > 0 else { return [] }
-        let readsMerged = item.stage == outputs.count - 1
-        let first = readsMerged ? 0 : item.index * CoordinatorLimits.mergeFanIn
-        switch fault {
-        case .malformedMapOutput(let index, _):
-            guard readsMerged else { return [first + index] }
-            return reduceInputs.flatMap { $0.items.indices.contains(index) ? $0.items[index] : nil } ?? []
-        case .mapOutputUnavailable(let cid, _):
-            if let merged = mergedRuns.first(where: { $0.run.fileRoot == cid }) { return merged.items }
-            return outputs[item.stage - 1].indices.filter { index in
-                outputs[item.stage - 1][index]?.run?.fileRoot == cid
-            }
-        default: return []
         }
     }
 
@@ -281,28 +195,5 @@ final class ActiveJob {
     func recount() {
         status.counters = TaskCounters()
         for case let output? in outputs.joined() { status.counters += output.counters }
-    }
-}
-
-extension TaskOutput {
-    /// The CID of the output, which is computed where it is in memory.
-    var root: CID? {
-        switch file {
-        case .part(let part): part.cid
-        case .run(let run as MemoryRun): run.root
-        case .run(let run): run.fileRoot
-        }
-    }
-}
-
-extension RunBytes {
-    /// The CID of a run that is a file, here or elsewhere.
-    var fileRoot: CID? {
-        switch self {
-        case let run as StoredRun: run.root
-        case let run as RemoteRun: run.reference.root
-        case let run as HeldRun: run.root
-        default: nil
-        }
     }
 }

@@ -9,10 +9,14 @@ extension JobService {
     func start(_ attempt: Attempt) {
         guard let job = active[attempt.job], let planned = job.planned else { return }
         let work: AttemptRequest.Work
-        switch job.phase(ofStage: attempt.item.stage) {
-        case .map: work = .map(planned.plan.assignment(for: planned.plan.items[attempt.item.index]))
-        case .merge: work = .merge(job.runs(for: attempt.item))
-        default: work = .reduce(partition: attempt.item.index, job.runs(for: attempt.item))
+        if attempt.item.stage == 0 {
+            work = .map(planned.plan.assignment(for: planned.plan.items[attempt.item.index]))
+        } else {
+            guard let runs = job.runs(for: attempt.item) else {
+                preconditionFailure("the coordinator starts a merge or reduce when all that it reads is there")
+            }
+            let isReduce = job.phase(ofStage: attempt.item.stage) == .reduce
+            work = isReduce ? .reduce(partition: attempt.item.index, runs) : .merge(runs)
         }
         var request = AttemptRequest(
             attempt: attempt,
@@ -191,8 +195,8 @@ extension JobService {
     /// Ends a job whose functions went beyond what it allows.
     private func fail(_ job: ActiveJob, _ reason: String) {
         let failure = FunctionFailure(.limit, function: "", role: "", message: reason)
-        let actions = coordinator.cancel(job.number, now: now)
-        for case .stop(let attempt) in actions { stop(attempt) }
+        // It ends as failed in place of cancelled; what others may start now is started.
+        apply(coordinator.cancel(job.number, now: now).filter { $0 != .end(job.number, .cancelled) })
         end(job, .failed(nil, reason: .fault(.userFunction(failure))))
     }
 
@@ -274,7 +278,6 @@ extension JobService {
         job.withdrawnRoots[item] = output.root
         job.outputs[item.stage][item.index] = nil
         job.makers[item] = nil
-        job.sharing = .none
         job.dropReduceInputs(madeOf: item.index)
         job.runsKey = nil
         job.recount()

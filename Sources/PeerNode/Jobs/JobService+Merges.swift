@@ -5,6 +5,12 @@ import Multiformats
 // Jobs whose runs may be merged in any order: other workers keep theirs in memory, merge them when the maps are done, and
 // only what is left crosses the network.
 
+/// The output of a map item that another worker keeps until it merges it.
+struct KeptRun {
+    var index: Int
+    var run: RunReference
+}
+
 extension JobService {
     /// Whether another worker keeps the run of a map item until it merges it.
     ///
@@ -28,10 +34,11 @@ extension JobService {
         }
         if job.merging == .none {
             job.merging = .running
+            let generation = job.inputGeneration
             let lost = await mergeKeptRuns(of: job, cluster)
             for waiter in job.mergeWaiters { waiter.resume() }
             job.mergeWaiters = []
-            if job.merging == .running { job.merging = lost.isEmpty ? .done : .none }
+            job.merging = lost.isEmpty && job.inputGeneration == generation ? .done : .none
             guard lost.isEmpty else {
                 let fault = TaskFault.store("a worker could not merge its map outputs")
                 attemptEnded(id, .failure(fault), lostInputs: lost)
@@ -39,7 +46,7 @@ extension JobService {
             }
         }
         // An output may have been lost meanwhile: the job goes back to its maps.
-        guard active[job.number] != nil, job.outputs[item.stage - 1].allSatisfy({ $0 != nil }) else {
+        guard active[job.number] != nil, job.merging == .done, job.runs(for: item) != nil else {
             giveBack(id)
             return false
         }
@@ -54,20 +61,20 @@ extension JobService {
         let kept = keptRuns(of: job)
         guard !kept.isEmpty, let execution = job.planned?.execution else { return [] }
         var lost: [Int] = []
-        var merged: [(file: RunReference, items: [Int])] = []
+        var merged: [(file: RunReference, items: [KeptRun])] = []
         await withTaskGroup(of: (PeerID, Result<RunReference, RemoteFailure>).self) { group in
             for (peer, items) in kept {
                 let task = mergeTask(of: job, items.map(\.run), at: peer)
                 group.addTask { (peer, await self.merge(task, at: peer)) }
             }
             for await (peer, outcome) in group {
-                let items = kept[peer]?.map(\.index) ?? []
+                let items = kept[peer] ?? []
                 switch outcome {
                 case .success(let file): merged.append((file, items))
                 case .failure(.lost(let reason)): workerLeft(peer, reason: reason)
                 case .failure(.notAllowed(let reason)):
                     job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
-                    lost += items.filter { job.outputs[0][$0] != nil }
+                    lost += stillThere(items, in: job)
                 case .failure(.task(let fault)): lost += disown(items, of: peer, fault, in: job)
                 }
             }
@@ -82,14 +89,11 @@ extension JobService {
                 continue
             }
             // Its worker may have been lost meanwhile, and the outputs with it.
-            guard items.allSatisfy({ job.outputs[0][$0] != nil }) else { continue }
-            job.mergedRuns.append(ActiveJob.MergedRun(run: run, items: items))
-            guard run is StoredRun else { continue }
-            for index in items {
+            guard job.addMergedRun(run, of: items), run is StoredRun else { continue }
+            for index in items.map(\.index) {
                 coordinator.outputRecorded(WorkItem(stage: 0, index: index), of: job.number)
             }
         }
-        job.reduceInputs = nil
         // A worker that failed once is given no second chance to keep something.
         if !lost.isEmpty { job.workersMerge = false }
         return lost
@@ -98,21 +102,25 @@ extension JobService {
     /// A worker has not done what it should with the outputs that it kept.
     ///
     /// - Returns: those of `items` that are lost by it.
-    private func disown(_ items: [Int], of peer: PeerID, _ fault: TaskFault, in job: ActiveJob) -> [Int] {
+    private func disown(_ items: [KeptRun], of peer: PeerID, _ fault: TaskFault, in job: ActiveJob) -> [Int] {
         job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
         if let worker = workerIDs[peer] { coordinator.blame(worker, in: job.number) }
-        return items.filter { job.outputs[0][$0] != nil }
+        return stillThere(items, in: job)
+    }
+
+    private func stillThere(_ items: [KeptRun], in job: ActiveJob) -> [Int] {
+        items.map(\.index).filter { job.outputs[0][$0] != nil }
     }
 
     /// Runs that workers keep and have not merged, in input order.
-    private func keptRuns(of job: ActiveJob) -> [PeerID: [(index: Int, run: RunReference)]] {
+    private func keptRuns(of job: ActiveJob) -> [PeerID: [KeptRun]] {
         let merged = Set(job.mergedRuns.flatMap(\.items))
-        var kept: [PeerID: [(index: Int, run: RunReference)]] = [:]
+        var kept: [PeerID: [KeptRun]] = [:]
         for (index, output) in job.outputs[0].enumerated() where !merged.contains(index) {
             guard let run = output?.run as? RemoteRun, run.isKept, let peer = run.reference.holder else {
                 continue
             }
-            kept[peer, default: []].append((index, run.reference))
+            kept[peer, default: []].append(KeptRun(index: index, run: run.reference))
         }
         return kept
     }

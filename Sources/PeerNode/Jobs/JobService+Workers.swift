@@ -198,7 +198,9 @@ extension JobService {
     /// Whether leaves of a map attempt, or runs of a reduce, are not here.
     func needsInputs(_ attempt: Attempt, of job: ActiveJob) -> Bool {
         guard cluster != nil, let plan = job.planned?.plan else { return false }
-        guard attempt.item.stage == 0 else { return job.runs(for: attempt.item).contains { $0 is RemoteRun } }
+        guard attempt.item.stage == 0 else {
+            return job.runs(for: attempt.item)?.contains { $0 is RemoteRun } ?? true
+        }
         let leaves = plan.items[attempt.item.index].leaves
         return job.localLeafCount(leaves, of: JobService.selfWorker) < leaves.count
     }
@@ -225,7 +227,7 @@ extension JobService {
             }
         case .reduce(let partition, _):
             guard await gatherMergedRuns(for: id, of: job, cluster) else { return }
-            let runs = job.runs(for: request.attempt.item)
+            guard let runs = job.runs(for: request.attempt.item) else { return giveBack(id) }
             request.work = .reduce(partition: partition, runs)
             running[id]?.work = request.work
             let remote = runs.compactMap { ($0 as? RemoteRun)?.reference }
@@ -253,7 +255,7 @@ extension JobService {
         }
         if case .reduce = request.work, await !gatherMergedRuns(for: id, of: job, cluster) { return }
         do throws(RemoteFailure) {
-            let task = try await remoteTask(request, of: job)
+            guard let task = try await remoteTask(request, of: job, cluster) else { return giveBack(id) }
             let output: Receipt
             let report = request.report
             do throws(CallError) {
@@ -298,10 +300,12 @@ extension JobService {
         )
     }
 
+    /// What a worker is told to do; `nil` when the attempt has to wait for inputs after all.
     private func remoteTask(
         _ request: AttemptRequest,
-        of job: ActiveJob
-    ) async throws(RemoteFailure) -> RemoteTask {
+        of job: ActiveJob,
+        _ cluster: JobCluster
+    ) async throws(RemoteFailure) -> RemoteTask? {
         let head = head(of: job, attempt: request.attempt.id.number)
         switch request.work {
         case .map(let assignment):
@@ -310,7 +314,14 @@ extension JobService {
             )
         case .reduce(let partition, _):
             do throws(TaskFault) {
-                let runs = try await sharedRuns(for: request.attempt.item, of: job)
+                let item = request.attempt.item
+                try await shareRuns(for: item, of: job)
+                // An output may have been lost meanwhile, or another merge be due.
+                guard running[request.attempt.id]?.inputGeneration == job.inputGeneration,
+                    let runs = job.files(for: item, here: cluster.exchange.host.localPeer)
+                else {
+                    return nil
+                }
                 return .reduce(ReduceTaskMessage(head: head, partition: UInt32(partition), runs: runs))
             } catch {
                 throw .task(error)
@@ -319,41 +330,32 @@ extension JobService {
         }
     }
 
-    /// The runs that a reduce reads, as files that the worker can fetch.
-    private func sharedRuns(for item: WorkItem, of job: ActiveJob) async throws(TaskFault) -> [StoredFile] {
+    /// Makes files of the runs in memory that a reduce reads, so that its worker can fetch them.
+    private func shareRuns(for item: WorkItem, of job: ActiveJob) async throws(TaskFault) {
         while job.sharing == .running {
             await withCheckedContinuation { waiter in
                 // Looked at again here: the task may have been queued anew on the way.
                 if job.sharing == .running { job.shareWaiters.append(waiter) } else { waiter.resume() }
             }
         }
-        if job.sharing == .none, let execution = job.planned?.execution {
-            job.sharing = .running
-            defer {
-                for waiter in job.shareWaiters { waiter.resume() }
-                job.shareWaiters = []
-            }
-            do throws(TaskFault) {
-                let stage = item.stage - 1
-                let before = job.outputs[stage]
-                let shared = try await storage.share(before.compactMap { $0?.run }, execution)
-                var next = shared.makeIterator()
-                for (index, output) in before.enumerated() where output != nil {
-                    guard let run = next.next(), job.outputs[stage][index]?.run is MemoryRun else { continue }
-                    job.outputs[stage][index]?.file = .run(run)
-                }
-                job.reduceInputs = nil
-                if job.sharing == .running { job.sharing = .done }
-            } catch {
-                job.sharing = .none
-                throw error
-            }
+        guard job.sharing == .none, let execution = job.planned?.execution else { return }
+        job.sharing = .running
+        let generation = job.inputGeneration
+        var isDone = false
+        defer {
+            job.sharing = isDone && job.inputGeneration == generation ? .done : .none
+            for waiter in job.shareWaiters { waiter.resume() }
+            job.shareWaiters = []
         }
-        return job.runs(for: item).compactMap { run in
-            guard let root = run.fileRoot else { return nil }
-            let holder = (run as? RemoteRun)?.reference.holder ?? cluster?.exchange.host.localPeer
-            return StoredFile(root: root, byteCount: run.byteCount, holders: holder.map { [$0] } ?? [])
+        let stage = item.stage - 1
+        let inMemory = job.outputs[stage].enumerated().compactMap { index, output in
+            (output?.run as? MemoryRun).map { (index: index, run: $0) }
         }
+        let files = try await storage.share(inMemory.map(\.run), execution)
+        for ((index, run), file) in zip(inMemory, files) {
+            job.replace(run, of: WorkItem(stage: stage, index: index), by: file)
+        }
+        isDone = true
     }
 
     /// Takes in what a worker made: parts come here, small runs too, large ones stay where they are.

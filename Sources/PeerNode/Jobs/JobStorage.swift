@@ -156,16 +156,12 @@ extension JobStorage {
     }
 
     /// Makes files of runs that are in memory, so that other nodes can fetch them.
-    func share(_ runs: [any RunBytes], _ execution: JobExecution) throws(TaskFault) -> [any RunBytes] {
-        var shared: [any RunBytes] = []
+    func share(_ runs: [MemoryRun], _ execution: JobExecution) throws(TaskFault) -> [StoredRun] {
+        var shared: [StoredRun] = []
         do throws(BlockStoreError) {
             for run in runs {
-                guard let inMemory = run as? MemoryRun else {
-                    shared.append(run)
-                    continue
-                }
                 let builder = FileBuilder(ingest: execution.ingest)
-                try inMemory.forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
+                try run.forEachPiece { (piece) throws(BlockStoreError) in try builder.write(piece) }
                 let node = try builder.finish()
                 shared.append(
                     StoredRun(root: node.cid, byteCount: node.fileByteCount, store: execution.store)
