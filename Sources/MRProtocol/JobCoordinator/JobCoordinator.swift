@@ -110,9 +110,17 @@ package struct JobCoordinator: Sendable {
         return assign(now: now)
     }
 
-    /// An output that a worker had reported as good turned out wrong: counts as a failure of that worker.
-    package mutating func blame(_ worker: WorkerID, in job: JobNumber) {
+    /// An output turned out wrong or lost, and the worker made it or says so: counts as a failure of that worker.
+    ///
+    /// After too many it is believed nothing more of this job: outputs that only it has are withdrawn, its attempts stopped.
+    package mutating func blame(_ worker: WorkerID, in job: JobNumber, now: Duration) -> [Action] {
+        guard jobs[job] != nil else { return [] }
         jobs[job]?.failureCounts[worker, default: 0] += 1
+        guard isExcluded(worker, from: job) else { return [] }
+        let running = attempts.values.filter { $0.worker == worker && $0.job == job }
+            .sorted { $0.id < $1.id }
+        for attempt in running where release(attempt.id) != nil { requeue(attempt) }
+        return running.map(Action.stop) + withdrawOutputs(of: worker, in: job) + assign(now: now)
     }
 
     /// Whether a worker gets no more attempts of a job, after too many failures.

@@ -97,7 +97,8 @@ extension ActiveJob {
         switch fault {
         case .malformedMapOutput(let index, _):
             guard readsMerged else { return [first + index] }
-            return inputsOfReduces().flatMap { $0.items.indices.contains(index) ? $0.items[index] : nil } ?? []
+            guard let items = inputsOfReduces()?.items, items.indices.contains(index) else { return [] }
+            return items[index]
         case .mapOutputUnavailable(let cid, _):
             if let merged = mergedRuns.first(where: { $0.run.fileRoot == cid }) { return merged.items }
             return outputs[item.stage - 1].indices.filter { index in
@@ -107,15 +108,21 @@ extension ActiveJob {
         }
     }
 
-    /// The worker whose attempt made the output that a merge or reduce reads as number `index`.
-    func maker(ofInput index: Int, of item: WorkItem) -> WorkerID? {
-        guard item.stage == outputs.count - 1 else {
-            return makers[
-                WorkItem(stage: item.stage - 1, index: item.index * CoordinatorLimits.mergeFanIn + index)
-            ]
+    /// The workers that may be why an attempt could not read outputs: those that made them, and the one that says so.
+    ///
+    /// From here it cannot be told which of two others lies. This node does not doubt itself.
+    func doubtfulWorkers(_ fault: TaskFault, of attempt: Attempt, lost: [Int]) -> [WorkerID] {
+        guard fault.concernsInputRuns, !lost.isEmpty else { return [] }
+        var doubtful: Set = [attempt.worker]
+        for index in lost {
+            let item = WorkItem(stage: attempt.item.stage - 1, index: index)
+            if case .mapOutputUnavailable = fault, !(outputs[item.stage][index]?.run is RemoteRun) {
+                continue
+            }
+            if let maker = makers[item] { doubtful.insert(maker) }
         }
-        guard let made = inputsOfReduces()?.items, made.indices.contains(index) else { return nil }
-        return made[index].first.flatMap { makers[WorkItem(stage: item.stage - 1, index: $0)] }
+        doubtful.remove(JobService.selfWorker)
+        return doubtful.sorted()
     }
 }
 

@@ -13,7 +13,7 @@ extension JobService {
             work = .map(planned.plan.assignment(for: planned.plan.items[attempt.item.index]))
         } else {
             guard let runs = job.runs(for: attempt.item) else {
-                preconditionFailure("the coordinator starts a merge or reduce when all that it reads is there")
+                preconditionFailure("a merge or reduce starts when all that it reads is there")
             }
             let isReduce = job.phase(ofStage: attempt.item.stage) == .reduce
             work = isReduce ? .reduce(partition: attempt.item.index, runs) : .merge(runs)
@@ -76,25 +76,25 @@ extension JobService {
         case .success(let output):
             results[id] = output
             apply(coordinator.attemptSucceeded(id, isRecorded: isRecorded, now: now))
+            results[id] = nil  // unless it was stopped, it has been committed or discarded
         case .failure(let fault):
             if let job, fault.concernsInputRuns, request.inputGeneration != job.inputGeneration {
                 // Found out before, and being mended: neither this node's failure nor another of the worker's.
                 return apply(coordinator.attemptReturned(id, now: now))
             }
             if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
-            if let job, case .malformedMapOutput(let index, _) = fault, attempt.item.stage > 0 {
-                if let maker = job.maker(ofInput: index, of: attempt.item) {
-                    coordinator.blame(maker, in: job.number)
-                }
-            }
-            let actions = coordinator.attemptFailed(
-                id,
-                fault,
-                lostInputs: lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? []),
-                randomness: UInt64.random(in: 0...UInt64.max),
-                now: now
+            let lost = lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? [])
+            let doubtful = job?.doubtfulWorkers(fault, of: attempt, lost: lost) ?? []
+            apply(
+                coordinator.attemptFailed(
+                    id,
+                    fault,
+                    lostInputs: lost,
+                    randomness: UInt64.random(in: 0...UInt64.max),
+                    now: now
+                )
             )
-            apply(actions)
+            for worker in doubtful { apply(coordinator.blame(worker, in: attempt.job, now: now)) }
         }
     }
 
@@ -301,7 +301,7 @@ extension JobService {
 
 extension TaskFault {
     /// The fault lies in a run that a merge or reduce read.
-    fileprivate var concernsInputRuns: Bool {
+    var concernsInputRuns: Bool {
         switch self {
         case .mapOutputUnavailable, .malformedMapOutput: true
         default: false

@@ -104,7 +104,7 @@ extension JobService {
     /// - Returns: those of `items` that are lost by it.
     private func disown(_ items: [KeptRun], of peer: PeerID, _ fault: TaskFault, in job: ActiveJob) -> [Int] {
         job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
-        if let worker = workerIDs[peer] { coordinator.blame(worker, in: job.number) }
+        if let worker = workerIDs[peer] { apply(coordinator.blame(worker, in: job.number, now: now)) }
         return stillThere(items, in: job)
     }
 

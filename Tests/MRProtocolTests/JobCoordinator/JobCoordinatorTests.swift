@@ -314,12 +314,29 @@ struct JobCoordinatorTests {
         _ = machine.workerJoined(here, slots: 1, now: .zero)
         _ = machine.workerJoined(there, slots: 1, now: .zero)
         let given = starts(machine.add(job, shape(maps: 12), now: .zero)).filter { $0.worker == there }
-        machine.blame(there, in: job)
-        machine.blame(there, in: job)
+        #expect(machine.blame(there, in: job, now: .zero).isEmpty)
+        #expect(machine.blame(there, in: job, now: .zero).isEmpty)
         #expect(!machine.isExcluded(there, from: job))
-        machine.blame(there, in: job)
+        #expect(machine.blame(there, in: job, now: .zero) == given.map { .stop($0) })
         #expect(machine.isExcluded(there, from: job))
-        #expect(starts(machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero)).isEmpty)
+        #expect(machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero).isEmpty)
+    }
+
+    @Test func aWorkerBlamedThreeTimesLosesWhatOnlyItHas() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 4), now: .zero))
+        let mine = try #require(given.first { $0.worker == here })
+        let theirs = given.filter { $0.worker == there }
+        try #require(theirs.count == 2)
+        _ = machine.attemptSucceeded(theirs[0].id, isRecorded: false, now: .zero)
+        _ = machine.attemptSucceeded(theirs[1].id, isRecorded: true, now: .zero)
+        for _ in 1...2 { _ = machine.blame(there, in: job, now: .zero) }
+        #expect(machine.blame(there, in: job, now: .zero) == [.withdraw(job, theirs[0].item)])
+        let next = starts(machine.attemptSucceeded(mine.id, isRecorded: true, now: .zero))
+        #expect(next.map(\.item) == [theirs[0].item])
+        #expect(next.map(\.worker) == [here])
     }
 
     @Test func reduceThatCannotReadAMapMakesItAgain() {
