@@ -112,16 +112,21 @@ package struct JobCoordinator: Sendable {
 
     /// An output turned out wrong or lost, and the worker made it or says so: counts as a failure of that worker.
     ///
-    /// After too many it is believed nothing more of this job: outputs that only it has are withdrawn, its attempts stopped.
+    /// After too many it is believed nothing more of this job, as long as others can do it: outputs that only it has are
+    /// withdrawn, its attempts stopped.
     package mutating func blame(_ worker: WorkerID, in job: JobNumber, now: Duration) -> [Action] {
-        guard jobs[job] != nil else { return [] }
         jobs[job]?.failureCounts[worker, default: 0] += 1
-        guard isExcluded(worker, from: job) else { return [] }
+        guard let state = jobs[job], !mayWork(worker, on: state, stage: state.currentStage ?? 0) else {
+            return []
+        }
         let running = attempts.values.filter { $0.worker == worker && $0.job == job }
             .sorted { $0.id < $1.id }
         for attempt in running where release(attempt.id) != nil { requeue(attempt) }
         return running.map(Action.stop) + withdrawOutputs(of: worker, in: job) + assign(now: now)
     }
+
+    /// Whether an attempt is given out and has not ended.
+    package func isRunning(_ attempt: AttemptID) -> Bool { attempts[attempt] != nil }
 
     /// Whether a worker gets no more attempts of a job, after too many failures.
     package func isExcluded(_ worker: WorkerID, from job: JobNumber) -> Bool {
@@ -256,16 +261,16 @@ extension JobCoordinator {
         retry.triedBy.insert(attempt.worker)
         retry.notBefore = now + JobCoordinator.backoff(afterFailures: failureCount, randomness: randomness)
         job.retries.removeAll { $0.item == attempt.item }
-        let isHopeless =
-            switch fault.scope(hasDeterministicFunctions: job.hasDeterministicFunctions) {
-            case .input: true
-            case .worker:
-                !workers.keys.contains {
-                    !retry.triedBy.contains($0) && !job.isExcluded($0) && isAble($0, for: job)
-                }
-            case .attempt: false
-            case .function: failureCount >= CoordinatorLimits.maxFunctionAttempts
-            }
+        let isHopeless: Bool
+        switch fault.scope(hasDeterministicFunctions: job.hasDeterministicFunctions) {
+        case .input: isHopeless = true
+        case .worker:
+            // What one worker cannot do, however small, is for another to try.
+            job.stages[attempt.item.stage].onlyWorker = nil
+            isHopeless = !isUntried(retry, in: job)
+        case .attempt: isHopeless = false
+        case .function: isHopeless = failureCount >= CoordinatorLimits.maxFunctionAttempts
+        }
         let othersRun = !job[attempt.item].running.isEmpty
         if !othersRun { job[attempt.item].state = .waiting }
         job.retries.append(retry)
@@ -393,11 +398,13 @@ extension JobCoordinator {
         onlyLocal: Bool,
         now: Duration
     ) -> WorkItem? {
-        guard let stage = jobs[number]?.currentStage, mayWork(worker, on: number) else { return nil }
-        if let only = jobs[number]?.stages[stage].onlyWorker, let state = workers[only] {
-            guard only == worker else { return nil }
+        guard let job = jobs[number], let stage = job.currentStage, mayWork(worker, on: job, stage: stage)
+        else {
+            return nil
+        }
+        if onlyWorker(of: stage, in: job) != nil, stage > 0, workers.count > 1 {
             // What waits may still be opened to others, and is not put in line here before.
-            if stage > 0, workers.count > 1, (jobs[number]?.runningCount ?? 0) >= state.slots { return nil }
+            if job.runningCount >= workers[worker]?.slots ?? 0 { return nil }
         }
         if let item = takeRetry(of: number, stage: stage, for: worker, now: now) { return item }
         if onlyLocal, jobs[number]?.stages[stage].queue.knowsHolders != true { return nil }
@@ -422,17 +429,31 @@ extension JobCoordinator {
         let position = job.retries.firstIndex { retry in
             guard retry.item.stage == stage, retry.notBefore <= now else { return false }
             guard job[retry.item].state == .waiting else { return false }
-            guard retry.triedBy.contains(worker) else { return true }
-            return !workers.keys.contains { !retry.triedBy.contains($0) && mayWork($0, on: number) }
+            return !retry.triedBy.contains(worker) || !isUntried(retry, in: job)
         }
         return position.map { job.retries[$0].item }
     }
 
-    /// Too many failures exclude a worker, unless that would leave nobody.
-    private func mayWork(_ worker: WorkerID, on number: JobNumber) -> Bool {
-        guard let job = jobs[number], isAble(worker, for: job) else { return false }
+    /// Whether a worker that could do an item has not tried it.
+    private func isUntried(_ retry: CoordinatedJob.Retry, in job: CoordinatedJob) -> Bool {
+        workers.keys.contains { worker in
+            !retry.triedBy.contains(worker) && mayWork(worker, on: job, stage: retry.item.stage)
+        }
+    }
+
+    /// Too many failures exclude a worker, unless that would leave nobody; one that has a stage for itself does it.
+    private func mayWork(_ worker: WorkerID, on job: CoordinatedJob, stage: Int) -> Bool {
+        guard isAble(worker, for: job) else { return false }
+        if let only = onlyWorker(of: stage, in: job) { return only == worker }
         return !job.isExcluded(worker)
             || workers.keys.allSatisfy { job.isExcluded($0) || !isAble($0, for: job) }
+    }
+
+    /// The worker that has a stage for itself; `nil` when it cannot do it.
+    private func onlyWorker(of stage: Int, in job: CoordinatedJob) -> WorkerID? {
+        job.stages[stage].onlyWorker.flatMap { only in
+            workers[only] != nil && isAble(only, for: job) ? only : nil
+        }
     }
 
     /// A worker has the job's engine and has not refused it.

@@ -66,11 +66,14 @@ extension ActiveJob {
     ///
     /// - Returns: `false` when one of them is another by now; then it stands for nothing.
     func addMergedRun(_ run: any RunBytes, of kept: [KeptRun]) -> Bool {
-        let isCurrent = kept.allSatisfy { item in
-            (outputs[0][item.index]?.run as? RemoteRun)?.reference == item.run
-        }
+        let isCurrent = kept.allSatisfy(has)
         if isCurrent { mergedRuns.append(MergedRun(run: run, items: kept.map(\.index))) }
         return isCurrent
+    }
+
+    /// Whether an output is still the one that a worker keeps.
+    func has(_ kept: KeptRun) -> Bool {
+        (outputs[0][kept.index]?.run as? RemoteRun)?.reference == kept.run
     }
 
     /// Has a file stand for a run in memory, unless the output is another by now.

@@ -26,6 +26,8 @@ extension JobService {
         )
         request.inputGeneration = job.inputGeneration
         request.keepsRun = attempt.worker != JobService.selfWorker && isKept(job, attempt.item)
+        // A job may end between two of the things that were decided together.
+        if job.isEnding { request.stop.set() }
         running[attempt.id] = request
         job.status.attemptCount += 1
         show(attempt.worker, in: job)
@@ -84,7 +86,8 @@ extension JobService {
             }
             if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
             let lost = lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? [])
-            let doubtful = job?.doubtfulWorkers(fault, of: attempt, lost: lost) ?? []
+            let isKnown = coordinator.isRunning(id)
+            let doubtful = isKnown ? job?.doubtfulWorkers(fault, of: attempt, lost: lost) ?? [] : []
             apply(
                 coordinator.attemptFailed(
                     id,

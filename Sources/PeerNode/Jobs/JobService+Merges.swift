@@ -32,6 +32,11 @@ extension JobService {
                 if job.merging == .running { job.mergeWaiters.append(waiter) } else { waiter.resume() }
             }
         }
+        // What is missing may be kept by a worker once it is made again, and is not merged yet then.
+        guard job.runs(for: item) != nil else {
+            giveBack(id)
+            return false
+        }
         if job.merging == .none {
             job.merging = .running
             let generation = job.inputGeneration
@@ -60,7 +65,7 @@ extension JobService {
     private func mergeKeptRuns(of job: ActiveJob, _ cluster: JobCluster) async -> [Int] {
         let kept = keptRuns(of: job)
         guard !kept.isEmpty, let execution = job.planned?.execution else { return [] }
-        var lost: [Int] = []
+        var lost: [KeptRun] = []
         var merged: [(file: RunReference, items: [KeptRun])] = []
         await withTaskGroup(of: (PeerID, Result<RunReference, RemoteFailure>).self) { group in
             for (peer, items) in kept {
@@ -74,8 +79,10 @@ extension JobService {
                 case .failure(.lost(let reason)): workerLeft(peer, reason: reason)
                 case .failure(.notAllowed(let reason)):
                     job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
-                    lost += stillThere(items, in: job)
-                case .failure(.task(let fault)): lost += disown(items, of: peer, fault, in: job)
+                    lost += items
+                case .failure(.task(let fault)):
+                    lost += items
+                    disown(peer, fault, in: job)
                 }
             }
         }
@@ -85,7 +92,8 @@ extension JobService {
             switch outcome {
             case .success(let good): run = good
             case .failure(let fault):
-                if let peer = file.holder { lost += disown(items, of: peer, fault, in: job) }
+                lost += items
+                if let peer = file.holder { disown(peer, fault, in: job) }
                 continue
             }
             // Its worker may have been lost meanwhile, and the outputs with it.
@@ -96,20 +104,13 @@ extension JobService {
         }
         // A worker that failed once is given no second chance to keep something.
         if !lost.isEmpty { job.workersMerge = false }
-        return lost
+        return lost.filter(job.has).map(\.index)
     }
 
     /// A worker has not done what it should with the outputs that it kept.
-    ///
-    /// - Returns: those of `items` that are lost by it.
-    private func disown(_ items: [KeptRun], of peer: PeerID, _ fault: TaskFault, in job: ActiveJob) -> [Int] {
+    private func disown(_ peer: PeerID, _ fault: TaskFault, in job: ActiveJob) {
         job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
         if let worker = workerIDs[peer] { apply(coordinator.blame(worker, in: job.number, now: now)) }
-        return stillThere(items, in: job)
-    }
-
-    private func stillThere(_ items: [KeptRun], in job: ActiveJob) -> [Int] {
-        items.map(\.index).filter { job.outputs[0][$0] != nil }
     }
 
     /// Runs that workers keep and have not merged, in input order.

@@ -73,7 +73,8 @@ extension JobService {
     }
 
     func finish(_ number: JobNumber) async {
-        guard let job = active[number], let execution = job.planned?.execution, let last = job.outputs.last
+        guard let job = active[number], let execution = job.planned?.execution, let last = job.outputs.last,
+            !job.isEnding
         else {
             return
         }
@@ -81,6 +82,10 @@ extension JobService {
             for item in await storage.differing(job.memories) { noteDifference(item, in: job) }
         }
         let parts = last.compactMap { $0?.part }
+        guard parts.count == last.count else {
+            let fault = TaskFault.store("\(last.count - parts.count) parts of the result are not there")
+            return apply(coordinator.finishFailed(number, fault, now: now))
+        }
         let closes = job.memories.isEmpty && !job.isRemembering
         let outcome = await storage.makeResult(parts, execution, job.status, closing: closes)
         guard !job.isEnding else { return }

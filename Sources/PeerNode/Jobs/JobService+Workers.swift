@@ -317,7 +317,8 @@ extension JobService {
                 let item = request.attempt.item
                 try await shareRuns(for: item, of: job)
                 // An output may have been lost meanwhile, or another merge be due.
-                guard running[request.attempt.id]?.inputGeneration == job.inputGeneration,
+                guard !request.stop.isSet,
+                    running[request.attempt.id]?.inputGeneration == job.inputGeneration,
                     let runs = job.files(for: item, here: cluster.exchange.host.localPeer)
                 else {
                     return nil
@@ -338,7 +339,8 @@ extension JobService {
                 if job.sharing == .running { job.shareWaiters.append(waiter) } else { waiter.resume() }
             }
         }
-        guard job.sharing == .none, let execution = job.planned?.execution else { return }
+        guard job.sharing == .none, job.runs(for: item) != nil else { return }
+        guard let execution = job.planned?.execution else { return }
         job.sharing = .running
         let generation = job.inputGeneration
         var isDone = false

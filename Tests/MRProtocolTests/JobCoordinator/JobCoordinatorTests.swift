@@ -309,6 +309,44 @@ struct JobCoordinatorTests {
         #expect(starts(machine.add(job, shape, now: .zero)).map(\.worker) == [there])
     }
 
+    @Test func whatFailsInAStageOfOneWorkerIsTriedThereAgain() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var shape = shape(maps: 1)
+        shape.stages[0].onlyWorker = here
+        var attempt = try #require(starts(machine.add(job, shape, now: .zero)).first)
+        for number in 2...4 {
+            let fault = TaskFault.store("full")
+            _ = machine.attemptFailed(attempt.id, fault, randomness: 0, now: .zero)
+            let again = starts(machine.deadlineReached(now: .seconds(60)))
+            #expect(again.map(\.worker) == [here])
+            attempt = try #require(again.first)
+            #expect(attempt.number == number)
+        }
+    }
+
+    @Test func whatOneWorkerCannotDoIsTriedByOthers() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var shape = shape(maps: 1)
+        shape.stages[0].onlyWorker = here
+        let attempt = try #require(starts(machine.add(job, shape, now: .zero)).first)
+        let gone = TaskFault.blockUnavailable(CID.of([1], codec: .raw), file: "a", offset: 0, reason: "gone")
+        _ = machine.attemptFailed(attempt.id, gone, randomness: 0, now: .zero)
+        #expect(starts(machine.deadlineReached(now: .seconds(60))).map(\.worker) == [there])
+    }
+
+    @Test func aWorkerBlamedThreeTimesGoesOnWhenNobodyElseIsThere() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        _ = machine.attemptSucceeded(given[0].id, isRecorded: false, now: .zero)
+        for _ in 1...4 { #expect(machine.blame(there, in: job, now: .zero).isEmpty) }
+        #expect(machine.isRunning(given[1].id))
+    }
+
     @Test func aWorkerBlamedThreeTimesGetsNoMoreOfTheJob() {
         var machine = JobCoordinator()
         _ = machine.workerJoined(here, slots: 1, now: .zero)
