@@ -7,6 +7,9 @@ protocol Runner: AnyObject {
     /// - Returns: parts of the sandbox that the system lacks.
     static func confine() -> [String]
 
+    /// Addresses that the process may reserve, in bytes.
+    static var addressByteCount: UInt { get }
+
     /// Does what needs files or devices, such as starting an engine's virtual machine.
     ///
     /// Called once, in a process that is confined but not yet locked, before a byte of the function is read.
@@ -33,8 +36,10 @@ protocol Runner: AnyObject {
 }
 
 extension Runner {
+    static var addressByteCount: UInt { ResourceLimit.maxAddressByteCount }
+
     static func confine() -> [String] {
-        var confinement = Confinement()
+        var confinement = Confinement(addressByteCount: addressByteCount)
         NodeWatch.start()
         warmUp()
         confinement.lock()

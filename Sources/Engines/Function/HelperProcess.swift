@@ -13,11 +13,9 @@ final class HelperProcess {
     private static let socketNumber: Int32 = 3
     /// Descriptors are moved here first, so that none is overwritten before it is copied to its place.
     private static let lowestFreeNumber: Int32 = 20
-    /// `GIGACAGE_ENABLED` and `JSC_useWasmFastMemory`: JavaScriptCore else reserves 73 GB of addresses, more than
-    /// the limit on addresses admits.
+    /// `GIGACAGE_ENABLED`: JavaScriptCore else reserves 64 GiB of addresses, more than the limit on addresses admits.
     private static let environment = [
-        "GIGACAGE_ENABLED=0", "JSC_useWasmFastMemory=0", "LANG=C.UTF-8", "SWIFT_BACKTRACE=enable=no",
-        "TZ=UTC",
+        "GIGACAGE_ENABLED=0", "LANG=C.UTF-8", "SWIFT_BACKTRACE=enable=no", "TZ=UTC",
     ]
 
     /// Longest wait for a supervisor to end what it supervises, in milliseconds.
@@ -156,10 +154,16 @@ extension HelperProcess {
     /// All that it finds in its environment; a command also finds programs as this process does.
     private static func environment(for engine: EngineKind, memoryByteLimit: UInt64) -> [String] {
         switch engine {
-        case .javaScript, .webAssembly, .probe: environment + heapOptions(memoryByteLimit)
+        case .javaScript, .probe: environment + ["JSC_useWasmFastMemory=0"] + heapOptions(memoryByteLimit)
+        case .webAssembly: environment + moduleOptions + heapOptions(memoryByteLimit)
         case .command: environment + (getenv("PATH").map { ["PATH=" + String(cString: $0)] } ?? [])
         }
     }
+
+    /// Memories of 4 GiB of addresses, whose end the processor finds: code that checks no bounds is a fifth faster.
+    ///
+    /// Those of past attempts are garbage; it is collected from half as many on as are admitted.
+    private static let moduleOptions = ["JSC_useWasmFastMemory=1", "JSC_maxNumWasmFastMemories=8"]
 
     /// What JavaScriptCore is told of the memory that there is.
     ///

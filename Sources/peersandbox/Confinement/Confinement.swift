@@ -17,15 +17,18 @@ struct Confinement {
     /// Parts that this kernel lacks.
     private(set) var missing: [String] = []
 
-    /// Confines the process up to what starting an engine needs.
+    /// Confines the process up to what starting an engine needs, which may reserve `addressByteCount` bytes.
     ///
     /// - Precondition: the process has one thread.
-    init() {
+    init(addressByteCount: UInt) {
         close_descriptors(UInt32(Channel.descriptor) + 1)
         Identity.giveUpRoot()
         let missingNamespaces = Namespaces.enter([.user, .network, .ipc, .hostName])
         missing += missingNamespaces.names
-        ResourceLimit.confine(hasOwnUsers: !missingNamespaces.contains(.user))
+        ResourceLimit.confine(
+            addressByteCount: addressByteCount,
+            hasOwnUsers: !missingNamespaces.contains(.user)
+        )
         process_control(PR_SET_NO_NEW_PRIVS, 1)
         drop_capabilities()
         if !Landlock.restrict(reading: Confinement.readable, scoped: true) { missing.append("landlock") }

@@ -2,10 +2,13 @@ import CLinux
 
 /// Resources that the system counts for a process.
 enum ResourceLimit {
-    /// Addresses in bytes: what JavaScriptCore reserves, and a WebAssembly memory of its largest size.
+    /// Addresses in bytes: what JavaScriptCore reserves, and what a function may have.
     ///
     /// What is used of them is the node's limit.
-    private static let maxAddressByteCount: UInt = 8 << 30
+    static let maxAddressByteCount: UInt = 8 << 30
+    /// The same where memories of WebAssembly reserve 4 GiB each, so that no access needs a check of its bounds: for those of
+    /// `JSC_maxNumWasmFastMemories` attempts, of which all but one are garbage.
+    static let maxModuleAddressByteCount: UInt = 48 << 30
     /// Descriptors: the four it has, and those of an engine's event loops.
     private static let maxDescriptorCount: UInt = 24
     /// Threads of an engine.
@@ -14,8 +17,8 @@ enum ResourceLimit {
     private static let maxCPUSeconds: UInt = 30 * 86_400
 
     /// Sets the limits of a process that runs foreign code.
-    static func confine(hasOwnUsers: Bool) {
-        limit_resource(resource_addresses, maxAddressByteCount)
+    static func confine(addressByteCount: UInt, hasOwnUsers: Bool) {
+        limit_resource(resource_addresses, addressByteCount)
         limit_resource(resource_descriptors, maxDescriptorCount)
         if hasOwnUsers { limitThreads(maxThreadCount) }
         limit_resource(resource_cpu, maxCPUSeconds)

@@ -6,6 +6,8 @@ final class WebAssemblyRunner: Runner {
     private var skipLimit: UInt64
     private(set) var readiness: Readiness
 
+    static var addressByteCount: UInt { ResourceLimit.maxModuleAddressByteCount }
+
     /// Starts the virtual machine.
     static func warmUp() {
         _ = try? WasmMachine([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
