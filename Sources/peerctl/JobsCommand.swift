@@ -42,11 +42,12 @@ enum CancelCommand {
         operandCount: 1...1
     ) { call in
         try await call.withNode { access in
-            try await access.service.cancelJob(JobID(call.operands[0]))
+            let id = try await call.job(call.operands[0], of: access.service).id
+            try await access.service.cancelJob(id)
             if call.wantsJSON {
-                call.print(["id": .string(call.operands[0])])
+                call.print(["id": .string(id.description)])
             } else if !call.isQuiet {
-                call.streams.line("cancelled \(call.operands[0])")
+                call.streams.line("cancelled \(id)")
             }
         }
     }
@@ -62,7 +63,8 @@ enum LogsCommand {
         operandCount: 1...1
     ) { call in
         try await call.withNode { access in
-            for entry in try await access.service.jobLog(JobID(call.operands[0])) {
+            let id = try await call.job(call.operands[0], of: access.service).id
+            for entry in try await access.service.jobLog(id) {
                 if call.wantsJSON {
                     call.print(entry.json)
                 } else {

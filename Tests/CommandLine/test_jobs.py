@@ -91,7 +91,11 @@ class Jobs(HomeCase):
         self.ctl("run", "--map", "wc", "--name", "mine", "f")
         self.assertEqual(self.ctl("result", "mine").out, b"a\t1\nb\t1\n")
         first = json.loads(self.ctl("--json", "status", "mine").out)
+        self.assertIn(f"succeeded: {first['result']}", self.ctl("logs", "mine").text)
+        self.assertIn(f"job {first['id']} has ended", self.ctl("cancel", "mine", code=1).err)
         self.ctl("run", "--map", "wc", "--name", "mine", "f")
+        for verb in ("status", "logs", "cancel"):
+            self.assertIn("2 jobs are called mine", self.ctl(verb, "mine", code=1).err)
         error = self.ctl("result", "mine", code=1).err
         self.assertIn(first["id"], error)
         self.assertIn("2 jobs", error)

@@ -283,6 +283,21 @@ struct WebAssemblyTests {
         #expect(functionFault { _ = try helper.map("!a\n!b\n!c") }?.offset == 6)
     }
 
+    @Test("A load behind the end of the memory is a trap, also in code that checks no bounds")
+    func outOfBounds() throws {
+        // Byte after byte from the record on, for ever.
+        let code: [UInt8] = [
+            0x03, 0x40, 0x20, 0, 0x2d, 0, 0, 0x1a, 0x20, 0, 0x41, 1, 0x6a, 0x21, 0, 0x0c, 0, 0x0b,
+        ]
+        let helper = try WebAssemblyTests.helper(WasmText.map(code).bytes)
+        for _ in 0..<30 {
+            let fault = functionFault { _ = try helper.map("x") }
+            #expect(fault?.code == .threw)
+            #expect(fault?.message.contains("Out of bounds memory access") == true)
+            #expect(helper.process.isUsable)
+        }
+    }
+
     @Test("Recursion without end is a fault of the function")
     func recursion() throws {
         let module = WasmText.map([0x20, 0, 0x20, 1, 0x20, 2, 0x10, 2])

@@ -167,17 +167,21 @@ extension HelperProcess {
 
     /// What JavaScriptCore is told of the memory that there is.
     ///
+    /// - `JSC_useConcurrentGC`: collections that run beside the function let it make garbage meanwhile, without end when the
+    ///   processors have other work, and the slots see to it that they have.
     /// - `JSC_forceRAMSize`: what it takes for the machine's memory: the more of it is in use, the less garbage it lets come
     ///   together. Half of the limit; the other half is for what is no heap: the engine itself, compiled code, records on
     ///   their way. Without it as much garbage as there are objects in use comes together, up to gigabytes.
     /// - `JSC_smallHeapSize`: garbage that may come together before it is collected for the first time. By default it is
     ///   1 MiB, which two attempts leave behind: a third of a short attempt was the collection of those before.
     private static func heapOptions(_ memoryByteLimit: UInt64) -> [String] {
-        guard memoryByteLimit > 0 else { return ["JSC_smallHeapSize=\(maxYoungByteCount)"] }
+        let alone = "JSC_useConcurrentGC=0"
+        guard memoryByteLimit > 0 else { return [alone, "JSC_smallHeapSize=\(maxYoungByteCount)"] }
         let young = min(maxYoungByteCount, memoryByteLimit / youngShare)
         // The option has 32 bits; above that the limit is far away.
         let isFar = memoryByteLimit / 2 > UInt32.max
-        return ["JSC_smallHeapSize=\(young)"] + (isFar ? [] : ["JSC_forceRAMSize=\(memoryByteLimit / 2)"])
+        let memory = isFar ? [] : ["JSC_forceRAMSize=\(memoryByteLimit / 2)"]
+        return [alone, "JSC_smallHeapSize=\(young)"] + memory
     }
 
     /// Most garbage before the first collection, in bytes.

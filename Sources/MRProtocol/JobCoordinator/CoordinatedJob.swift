@@ -97,6 +97,9 @@ struct CoordinatedJob: Sendable {
         _modify { yield &stages[item.stage].items[item.index] }
     }
 
+    /// Whether an item is of a stage between maps and reduces.
+    func isMerge(_ item: WorkItem) -> Bool { item.stage > 0 && item.stage < stages.count - 1 }
+
     func contains(_ item: WorkItem) -> Bool {
         stages.indices.contains(item.stage) && stages[item.stage].items.indices.contains(item.index)
     }

@@ -116,7 +116,9 @@ package struct JobCoordinator: Sendable {
     /// withdrawn, its attempts stopped.
     package mutating func blame(_ worker: WorkerID, in job: JobNumber, now: Duration) -> [Action] {
         jobs[job]?.failureCounts[worker, default: 0] += 1
-        guard let state = jobs[job], !mayWork(worker, on: state, stage: state.currentStage ?? 0) else {
+        guard let state = jobs[job], state.isExcluded(worker),
+            !mayWork(worker, on: state, stage: state.currentStage ?? 0)
+        else {
             return []
         }
         let running = attempts.values.filter { $0.worker == worker && $0.job == job }
@@ -264,6 +266,7 @@ extension JobCoordinator {
         let isHopeless: Bool
         switch fault.scope(hasDeterministicFunctions: job.hasDeterministicFunctions) {
         case .input: isHopeless = true
+        case .worker where job.isMerge(attempt.item): isHopeless = false  // it reads what this node alone has
         case .worker:
             // What one worker cannot do, however small, is for another to try.
             job.stages[attempt.item.stage].onlyWorker = nil

@@ -136,6 +136,16 @@ final class ActiveJob {
         return held[leaves].count { $0 }
     }
 
+    /// This node has not a leaf that it was thought to have: another attempt here fetches it.
+    func noteMissing(_ cid: CID) {
+        guard let leaves = planned?.plan.files.flatMap(\.leaves) else { return }
+        let known = leafHolders.map { $0[JobService.selfWorker] ?? leaves.map { _ in false } }
+        var held = known ?? leaves.map { _ in true }
+        for (index, leaf) in leaves.enumerated() where leaf.cid == cid { held[index] = false }
+        leafHolders = leafHolders ?? [:]
+        leafHolders?[JobService.selfWorker] = held
+    }
+
     /// Workers that have most of the leaves in a range.
     func holders(of leaves: Range<Int>) -> [WorkerID] {
         guard let leafHolders else { return [] }

@@ -85,6 +85,9 @@ extension JobService {
                 return apply(coordinator.attemptReturned(id, now: now))
             }
             if let job, fault != .cancelled { note(fault, of: attempt, in: job, report) }
+            if case .blockUnavailable(let cid, _, _, _) = fault, attempt.worker == JobService.selfWorker {
+                job?.noteMissing(cid)
+            }
             let lost = lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? [])
             let isKnown = coordinator.isRunning(id)
             let doubtful = isKnown ? job?.doubtfulWorkers(fault, of: attempt, lost: lost) ?? [] : []

@@ -78,6 +78,7 @@ extension JobService {
                 case .success(let file): merged.append((file, items))
                 case .failure(.lost(let reason)): workerLeft(peer, reason: reason)
                 case .failure(.notAllowed(let reason)):
+                    job.workersMerge = false
                     job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
                     lost += items
                 case .failure(.task(let fault)):
@@ -102,14 +103,14 @@ extension JobService {
                 coordinator.outputRecorded(WorkItem(stage: 0, index: index), of: job.number)
             }
         }
-        // A worker that failed once is given no second chance to keep something.
-        if !lost.isEmpty { job.workersMerge = false }
         return lost.filter(job.has).map(\.index)
     }
 
     /// A worker has not done what it should with the outputs that it kept.
     private func disown(_ peer: PeerID, _ fault: TaskFault, in job: ActiveJob) {
         job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
+        // Nobody is given a second chance to keep something.
+        job.workersMerge = false
         if let worker = workerIDs[peer] { apply(coordinator.blame(worker, in: job.number, now: now)) }
     }
 

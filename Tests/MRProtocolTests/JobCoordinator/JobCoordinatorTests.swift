@@ -338,6 +338,35 @@ struct JobCoordinatorTests {
         #expect(starts(machine.deadlineReached(now: .seconds(60))).map(\.worker) == [there])
     }
 
+    @Test func aMergeThatFailedHereIsNotGivenAway() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var shape = JobShape(maps: [JobShape.Item(weight: 1, isDone: true)], reduces: [JobShape.Item()])
+        shape.stages.insert(.init(items: [.init()], inputs: .batches(of: 64)), at: 1)
+        for stage in 1...2 { shape.stages[stage].onlyWorker = here }
+        let merge = try #require(starts(machine.add(job, shape, now: .zero)).first)
+        #expect(merge.item.stage == 1)
+        let fault = TaskFault.userFunction(
+            FunctionFailure(.sandbox, function: "f.js", role: "combine", message: "no process")
+        )
+        _ = machine.attemptFailed(merge.id, fault, randomness: 0, now: .zero)
+        #expect(starts(machine.deadlineReached(now: .seconds(60))).map(\.worker) == [here])
+    }
+
+    @Test func oneBlameTakesNothingFromAWorkerWhileAStageIsKeptHere() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var shape = shape(maps: 4)
+        shape.stages[1].onlyWorker = here
+        for map in starts(machine.add(job, shape, now: .zero)) {
+            _ = machine.attemptSucceeded(map.id, isRecorded: map.worker == here, now: .zero)
+        }
+        for _ in 1...2 { #expect(machine.blame(there, in: job, now: .zero).isEmpty) }
+        #expect(!machine.blame(there, in: job, now: .zero).isEmpty)
+    }
+
     @Test func aWorkerBlamedThreeTimesGoesOnWhenNobodyElseIsThere() throws {
         var machine = JobCoordinator()
         _ = machine.workerJoined(there, slots: 1, now: .zero)
