@@ -78,8 +78,9 @@ extension ActiveJob {
 
     /// Has a file stand for a run in memory, unless the output is another by now.
     func replace(_ run: MemoryRun, of item: WorkItem, by file: any RunBytes) {
-        guard (outputs[item.stage][item.index]?.run as? MemoryRun) === run else { return }
-        outputs[item.stage][item.index]?.file = .run(file)
+        guard var output = outputs[item.stage][item.index], output.run as? MemoryRun === run else { return }
+        output.file = .run(file)
+        set(output, of: item)
     }
 
     /// Forgets what was put together for the reduces, since the output of an item of the stage before is gone.
@@ -119,9 +120,9 @@ extension ActiveJob {
         var doubtful: Set = [attempt.worker]
         for index in lost {
             let item = WorkItem(stage: attempt.item.stage - 1, index: index)
-            if case .mapOutputUnavailable = fault, !(outputs[item.stage][index]?.run is RemoteRun) {
-                continue
-            }
+            let merged = item.stage == 0 ? mergedRuns.first { $0.items.contains(index) } : nil
+            let run = merged?.run ?? outputs[item.stage][index]?.run
+            if case .mapOutputUnavailable = fault, !(run is RemoteRun) { continue }
             if let maker = makers[item] { doubtful.insert(maker) }
         }
         doubtful.remove(JobService.selfWorker)

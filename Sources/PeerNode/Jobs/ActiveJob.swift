@@ -25,7 +25,7 @@ final class ActiveJob {
     /// Number of skipped records that the log holds.
     var skippedShownCount = 0
     /// Outputs by stage and item; `nil`: not made, lost, or not needed.
-    var outputs: [[TaskOutput?]] = [] { didSet { reduceInputs = nil } }
+    private(set) var outputs: [[TaskOutput?]] = []
     /// Final keys of the map items.
     var mapKeys: [TaskKey] = []
     /// What all reduces read, put together once for the outputs as they are.
@@ -163,10 +163,22 @@ final class ActiveJob {
         }
     }
 
+    /// Makes room for the outputs of as many items in each stage.
+    func makeStages(_ counts: [Int]) {
+        outputs = counts.map { Array(repeating: nil, count: $0) }
+        reduceInputs = nil
+    }
+
+    /// Takes the output of an item, or that it is lost.
+    func set(_ output: TaskOutput?, of item: WorkItem) {
+        outputs[item.stage][item.index] = output
+        if item.stage < outputs.count - 1 { reduceInputs = nil }
+    }
+
     /// Adds what is known of remembered outputs after planning.
     func adopt(_ plan: PlannedJob, stageCounts: [Int]) {
         planned = plan
-        outputs = stageCounts.map { Array(repeating: nil, count: $0) }
+        makeStages(stageCounts)
         mapKeys = plan.plan.items.map(\.key)
         status.map.total = plan.plan.leafCount
         status.reduce.total = plan.parts.count
@@ -176,7 +188,7 @@ final class ActiveJob {
         for (index, item) in plan.plan.items.enumerated() {
             guard case .run(let known)? = item.remembered else { continue }
             let run = StoredRun(root: known.root, byteCount: known.byteCount, store: plan.execution.store)
-            outputs[0][index] = TaskOutput(file: .run(run), counters: known.counters)
+            set(TaskOutput(file: .run(run), counters: known.counters), of: WorkItem(stage: 0, index: index))
             status.map.remembered += item.leaves.count
             status.mappedByteCount += plan.plan.byteCount(of: item)
             status.counters += known.counters
@@ -188,7 +200,10 @@ final class ActiveJob {
                 fileByteCount: part.byteCount,
                 totalByteCount: part.byteCount
             )
-            outputs[outputs.count - 1][partition] = TaskOutput(file: .part(node), counters: part.counters)
+            set(
+                TaskOutput(file: .part(node), counters: part.counters),
+                of: WorkItem(stage: outputs.count - 1, index: partition)
+            )
             status.reduce.remembered += 1
             status.counters += part.counters
         }

@@ -180,7 +180,7 @@ extension JobService {
         }
         let item = attempt.item
         compare(output, with: job.withdrawnRoots.removeValue(forKey: item), item, in: job)
-        job.outputs[item.stage][item.index] = output
+        job.set(output, of: item)
         job.makers[item] = attempt.worker
         job.status.counters += output.counters
         let taskCount = job.taskCount(of: item)
@@ -282,7 +282,7 @@ extension JobService {
     func withdraw(_ item: WorkItem, of number: JobNumber) {
         guard let job = active[number], let output = job.outputs[item.stage][item.index] else { return }
         job.withdrawnRoots[item] = output.root
-        job.outputs[item.stage][item.index] = nil
+        job.set(nil, of: item)
         job.makers[item] = nil
         job.dropReduceInputs(madeOf: item.index)
         job.runsKey = nil

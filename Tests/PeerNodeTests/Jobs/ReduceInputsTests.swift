@@ -29,8 +29,12 @@ struct ReduceInputsTests {
             status: JobStatus(id: JobID("job"), name: "", spec: spec, specCID: spec.cid),
             now: .zero
         )
-        job.outputs = [[nil, nil, nil], [nil]]
+        job.makeStages([3, 1])
         return job
+    }
+
+    private func give(_ outputs: [TaskOutput?], to job: ActiveJob) {
+        for (index, output) in outputs.enumerated() { job.set(output, of: WorkItem(stage: 0, index: index)) }
     }
 
     private func cid(_ number: UInt8) -> CID { .of([number], codec: .raw) }
@@ -63,10 +67,10 @@ struct ReduceInputsTests {
     @Test("is nothing while an output is missing, and all of it once that is made again")
     func missingOutput() {
         let job = job()
-        job.outputs[0] = [stored(1), nil, stored(3)]
+        give([stored(1), nil, stored(3)], to: job)
         #expect(job.runs(for: reduce) == nil)
         #expect(job.files(for: reduce, here: here) == nil)
-        job.outputs[0][1] = stored(2)
+        job.set(stored(2), of: WorkItem(stage: 0, index: 1))
         #expect(job.runs(for: reduce)?.map(\.fileRoot) == [cid(1), cid(2), cid(3)])
         #expect(job.files(for: reduce, here: here)?.map(\.holders) == [[here], [here], [here]])
         #expect(job.status.reduceInputByteCount == 6)
@@ -76,7 +80,7 @@ struct ReduceInputsTests {
     func runInMemory() {
         let job = job()
         let run = inMemory()
-        job.outputs[0] = [stored(1), output(run), stored(3)]
+        give([stored(1), output(run), stored(3)], to: job)
         #expect(job.runs(for: reduce)?.count == 3)
         #expect(job.files(for: reduce, here: here) == nil)
 
@@ -91,7 +95,7 @@ struct ReduceInputsTests {
     func mergedRun() throws {
         let job = job()
         let (first, third) = (try kept(1), try kept(3))
-        job.outputs[0] = [first.output, stored(2), third.output]
+        give([first.output, stored(2), third.output], to: job)
         let merged = StoredRun(root: cid(9), byteCount: 4, store: store)
         #expect(
             job.addMergedRun(
@@ -108,17 +112,45 @@ struct ReduceInputsTests {
         let job = job()
         let (first, third) = (try kept(1), try kept(3))
         let asked = [KeptRun(index: 0, run: first.run), KeptRun(index: 2, run: third.run)]
-        job.outputs[0] = [first.output, stored(2), stored(4)]
+        give([first.output, stored(2), stored(4)], to: job)
         let merged = StoredRun(root: cid(9), byteCount: 4, store: store)
         #expect(!job.addMergedRun(merged, of: asked))
         #expect(job.runs(for: reduce)?.map(\.fileRoot) == [cid(1), cid(2), cid(4)])
+    }
+
+    @Test("blames who made it and who says so, but nobody for what is here")
+    func doubt() throws {
+        let job = job()
+        let (first, third) = (try kept(1), try kept(3))
+        give([first.output, stored(2), third.output], to: job)
+        let (maker, reader) = (WorkerID(1), WorkerID(2))
+        for index in 0..<3 { job.makers[WorkItem(stage: 0, index: index)] = maker }
+        let attempt = Attempt(
+            id: AttemptID(1),
+            job: job.number,
+            item: reduce,
+            worker: reader,
+            number: 1,
+            isLocal: false
+        )
+        let gone = TaskFault.mapOutputUnavailable(cid(1), reason: "")
+        #expect(job.doubtfulWorkers(gone, of: attempt, lost: [0]) == [maker, reader])
+        #expect(job.doubtfulWorkers(gone, of: attempt, lost: [1]) == [reader], "it is in this node's store")
+        #expect(job.doubtfulWorkers(gone, of: attempt, lost: []) == [])
+        let bad = TaskFault.malformedMapOutput(runIndex: 1, reason: "")
+        #expect(job.doubtfulWorkers(bad, of: attempt, lost: [1]) == [maker, reader], "it made what is here")
+
+        let merged = StoredRun(root: cid(9), byteCount: 4, store: store)
+        let asked = [KeptRun(index: 0, run: first.run), KeptRun(index: 2, run: third.run)]
+        #expect(job.addMergedRun(merged, of: asked))
+        #expect(job.doubtfulWorkers(gone, of: attempt, lost: [0, 2]) == [reader], "the merged run is here")
     }
 
     @Test("falls apart with one of the outputs that a merged run was made of")
     func lostOutput() throws {
         let job = job()
         let (first, third) = (try kept(1), try kept(3))
-        job.outputs[0] = [first.output, stored(2), third.output]
+        give([first.output, stored(2), third.output], to: job)
         job.merging = .done
         job.sharing = .done
         let merged = StoredRun(root: cid(9), byteCount: 4, store: store)
@@ -128,12 +160,12 @@ struct ReduceInputsTests {
                 of: [KeptRun(index: 0, run: first.run), KeptRun(index: 2, run: third.run)]
             )
         )
-        job.outputs[0][2] = nil
+        job.set(nil, of: WorkItem(stage: 0, index: 2))
         job.dropReduceInputs(madeOf: 2)
         #expect(job.runs(for: reduce) == nil)
         #expect(job.merging == .none)
         #expect(job.sharing == .none)
-        job.outputs[0][2] = stored(3)
+        job.set(stored(3), of: WorkItem(stage: 0, index: 2))
         #expect(job.runs(for: reduce)?.map(\.fileRoot) == [cid(1), cid(2), cid(3)])
     }
 }
