@@ -14,6 +14,10 @@ public final class Connection: @unchecked Sendable {
         case create
     }
 
+    /// Most attempts at the change to a write-ahead log: half a minute, as long as other calls wait.
+    private static let maxModeAttempts = 3_000
+    /// Time between two of them, in microseconds.
+    private static let modeRetryMicroseconds: UInt32 = 10_000
     /// Prepared statements kept by a connection.
     public static let maxCachedStatementCount = 64
 
@@ -59,6 +63,23 @@ public final class Connection: @unchecked Sendable {
     public func execute(_ sql: String) throws(DatabaseError) {
         let code = sqlite3_exec(handle, sql, nil, nil, nil)
         if code != SQLITE_OK { throw Self.error(code, handle, sql) }
+    }
+
+    /// Has changes go to a write-ahead log from now on, however many programs ask for that at once.
+    ///
+    /// SQLite does not wait for the others here, because two that wait for each other would never end: it is tried again.
+    ///
+    /// - Throws: `.busy` when the file is held for longer than any call waits.
+    public func useWriteAheadLog() throws(DatabaseError) {
+        for _ in 1..<Self.maxModeAttempts {
+            do throws(DatabaseError) {
+                return try execute("PRAGMA journal_mode = WAL")
+            } catch {
+                guard error.code.primary == .busy else { throw error }
+                usleep(Self.modeRetryMicroseconds)
+            }
+        }
+        try execute("PRAGMA journal_mode = WAL")
     }
 
     /// The prepared form of one statement, reset and without bindings; kept for the next call.

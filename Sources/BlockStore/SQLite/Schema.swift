@@ -58,7 +58,7 @@ enum Schema {
         if found == 0, try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0 == 0 {
             // The page size counts only before the first write, and before write-ahead logging.
             try connection.execute("PRAGMA page_size = \(pageByteCount); PRAGMA auto_vacuum = INCREMENTAL")
-            try connection.execute("PRAGMA journal_mode = WAL")
+            try connection.useWriteAheadLog()
             try connection.transaction {
                 // Another process may have made the tables since.
                 guard try connection.integer("PRAGMA user_version") ?? 0 == 0 else { return }

@@ -33,7 +33,8 @@ package final class JobDatabase {
     private func open() throws(DatabaseError) -> Database.Connection {
         if let connection { return connection }
         let opened = try Database.Connection(path: path)
-        try opened.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+        try opened.useWriteAheadLog()
+        try opened.execute("PRAGMA synchronous=FULL")
         let version = try opened.integer("PRAGMA user_version") ?? 0
         guard version <= JobDatabase.schemaVersion else { throw JobDatabase.newerSchema(path, version) }
         if version < JobDatabase.schemaVersion { try opened.execute(JobDatabase.schema) }

@@ -93,7 +93,8 @@ package actor PeerTable {
     private func open() throws(DatabaseError) -> Database.Connection {
         if let connection { return connection }
         let opened = try Database.Connection(path: path)
-        try opened.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+        try opened.useWriteAheadLog()
+        try opened.execute("PRAGMA synchronous=NORMAL")
         let version = try opened.integer("PRAGMA user_version") ?? 0
         guard version <= Self.schemaVersion else {
             throw DatabaseError(
