@@ -172,6 +172,8 @@ extension HelperProcess {
     /// - `JSC_forceRAMSize`: what it takes for the machine's memory: the more of it is in use, the less garbage it lets come
     ///   together. Half of the limit; the other half is for what is no heap: the engine itself, compiled code, records on
     ///   their way. Without it as much garbage as there are objects in use comes together, up to gigabytes.
+    /// - `JSC_useGenerationalGC`: collections of young objects alone let the heap grow by what survives them, up to half as much
+    ///   again. Where little memory is allowed all of it is collected each time.
     /// - `JSC_smallHeapSize`: garbage that may come together before it is collected for the first time. By default it is
     ///   1 MiB, which two attempts leave behind: a third of a short attempt was the collection of those before.
     private static func heapOptions(_ memoryByteLimit: UInt64) -> [String] {
@@ -181,9 +183,12 @@ extension HelperProcess {
         // The option has 32 bits; above that the limit is far away.
         let isFar = memoryByteLimit / 2 > UInt32.max
         let memory = isFar ? [] : ["JSC_forceRAMSize=\(memoryByteLimit / 2)"]
-        return [alone, "JSC_smallHeapSize=\(young)"] + memory
+        let whole = memoryByteLimit <= maxTightByteLimit ? ["JSC_useGenerationalGC=0"] : []
+        return [alone, "JSC_smallHeapSize=\(young)"] + memory + whole
     }
 
+    /// Up to this limit on memory, in bytes, the whole heap is collected each time.
+    private static let maxTightByteLimit: UInt64 = 256 << 20
     /// Most garbage before the first collection, in bytes.
     private static let maxYoungByteCount: UInt64 = 16 << 20
     /// The part of the limit on memory that it is at most: little beside what the limit leaves for garbage later.
