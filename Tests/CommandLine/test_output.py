@@ -211,7 +211,7 @@ class Ends(HomeCase):
         self.assertIn(self.job()["state"], ("running", "succeeded"))
 
     def test_a_timeout_cancels_the_job(self):
-        err = self.ctl("--timeout", "500ms", "run", "--map", "sort", "--no-cache", "f", code=1).err
+        err = self.ctl("--timeout", "500ms", "run", "--map", "sort", "--no-cache", *["f"] * 8, code=1).err
         self.assertIn("not done after 500ms", err)
         job = self.job()
         self.assertEqual(job["state"], "cancelled")
