@@ -300,8 +300,7 @@ struct JavaScriptFaultTests {
             for (let i = 0; i < 250000; i++) kept.set("key" + i, i);
             export function map(_, v, emit) { const waste = []; \(body) emit(kept.size) }
             """,
-            // Without collections it is gigabytes. The peak is 111 to 151 MiB: it depends on when the engine compiles.
-            limits: FunctionLimits(memoryByteCount: 192 << 20)
+            limits: FunctionLimits(memoryByteCount: 160 << 20)
         )
         let records = String(repeating: "x\n", count: 100)
         #expect(try helper.map(records).count == 100)

@@ -16,6 +16,14 @@ struct JobCoordinatorTests {
         )
     }
 
+    /// Two workers of one slot each.
+    private func machineOfTwo() -> JobCoordinator {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        return machine
+    }
+
     private func starts(_ actions: [CoordinatorAction]) -> [Attempt] {
         actions.compactMap { if case .start(let attempt) = $0 { attempt } else { nil } }
     }
@@ -92,9 +100,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aPassedLimitIsTriedOnceMoreAndElsewhere() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let fault = TaskFault.userFunction(
             FunctionFailure(.limit, function: "f.js", role: "map", message: "no")
         )
@@ -127,9 +133,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func workersGetTwoAttemptsASlotAndHoldersComeFirst() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let maps = (0..<8).map { JobShape.Item(holders: [$0 < 4 ? there : here]) }
         let given = starts(machine.add(job, JobShape(maps: maps, reduces: [.init()]), now: .zero))
         #expect(given.count == 4)
@@ -162,9 +166,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aWorkerThatRefusedGetsNothingMoreOfTheJobButOfOthers() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let given = starts(machine.add(job, shape(maps: 8), now: .zero))
         let refused = given.filter { $0.worker == there }
         for attempt in refused { _ = machine.attemptRefused(attempt.id, now: .zero) }
@@ -177,9 +179,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func whenEveryWorkerRefusesTheJobEnds() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let given = starts(machine.add(job, shape(maps: 2), now: .zero))
         #expect(given.map(\.worker) == [here, there])
         let moved = starts(machine.attemptRefused(given[0].id, now: .zero))
@@ -189,9 +189,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aRefusingWorkerIsNoHopeForAnItemThatOthersFailed() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let given = starts(machine.add(job, shape(maps: 2), now: .zero))
         _ = machine.attemptRefused(given[1].id, now: .zero)
         let gone = TaskFault.blockUnavailable(CID.of([1], codec: .raw), file: "a", offset: 0, reason: "gone")
@@ -255,9 +253,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func blockMissingOnOneWorkerIsTriedOnTheOther() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let fault = TaskFault.blockUnavailable(CID.of([1], codec: .raw), file: "a", offset: 0, reason: "")
         let first = starts(machine.add(job, shape(maps: 1), now: .zero))[0]
         #expect(machine.attemptFailed(first.id, fault, randomness: 0, now: .zero).isEmpty)
@@ -289,9 +285,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aStageOfOneWorkerIsNotSharedUntilItIsOpened() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         var shape = shape(maps: 1, reduces: 6)
         shape.stages[1].onlyWorker = here
         let map = starts(machine.add(job, shape, now: .zero))[0]
@@ -310,9 +304,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func whatFailsInAStageOfOneWorkerIsTriedThereAgain() throws {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         var shape = shape(maps: 1)
         shape.stages[0].onlyWorker = here
         var attempt = try #require(starts(machine.add(job, shape, now: .zero)).first)
@@ -327,9 +319,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func whatOneWorkerCannotDoIsTriedByOthers() throws {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         var shape = shape(maps: 1)
         shape.stages[0].onlyWorker = here
         let attempt = try #require(starts(machine.add(job, shape, now: .zero)).first)
@@ -339,9 +329,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aMergeThatFailedHereIsNotGivenAway() throws {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         var shape = JobShape(maps: [JobShape.Item(weight: 1, isDone: true)], reduces: [JobShape.Item()])
         shape.stages.insert(.init(items: [.init()], inputs: .batches(of: 64)), at: 1)
         for stage in 1...2 { shape.stages[stage].onlyWorker = here }
@@ -355,9 +343,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func oneBlameTakesNothingFromAWorkerWhileAStageIsKeptHere() throws {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         var shape = shape(maps: 4)
         shape.stages[1].onlyWorker = here
         for map in starts(machine.add(job, shape, now: .zero)) {
@@ -377,9 +363,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aWorkerBlamedThreeTimesGetsNoMoreOfTheJob() {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let given = starts(machine.add(job, shape(maps: 12), now: .zero)).filter { $0.worker == there }
         #expect(machine.blame(there, in: job, now: .zero).isEmpty)
         #expect(machine.blame(there, in: job, now: .zero).isEmpty)
@@ -390,9 +374,7 @@ struct JobCoordinatorTests {
     }
 
     @Test func aWorkerBlamedThreeTimesLosesWhatOnlyItHas() throws {
-        var machine = JobCoordinator()
-        _ = machine.workerJoined(here, slots: 1, now: .zero)
-        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var machine = machineOfTwo()
         let given = starts(machine.add(job, shape(maps: 4), now: .zero))
         let mine = try #require(given.first { $0.worker == here })
         let theirs = given.filter { $0.worker == there }
