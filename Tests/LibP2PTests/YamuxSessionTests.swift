@@ -339,6 +339,32 @@ struct YamuxSessionRuleTests {
         #expect(session.receive(frame(.windowUpdate, .syn, 7, 0)) == [.accept(YamuxStreamID(7))])
     }
 
+    @Test("Ids that were passed over may come later, each once, if they are among the 512 below the highest")
+    func idsOutOfOrder() {
+        var session = YamuxSession.quiet(.listener)
+        for id in [5, 1, 3, 2_001, 977, 1_999] as [UInt32] {
+            #expect(session.receive(frame(.windowUpdate, .syn, id, 0)) == [.accept(YamuxStreamID(id))])
+        }
+        let tooOld = YamuxStreamID(975)
+        #expect(session.receive(frame(.windowUpdate, .syn, 975, 0)) == [.terminate(.duplicateStream(tooOld))])
+    }
+
+    @Test("A refused stream's id is used, too")
+    func refusedID() {
+        var session = YamuxSession.quiet(.listener) { $0.maxInboundStreamCount = 0 }
+        #expect(session.receive(frame(.windowUpdate, .syn, 1, 0)) == [.refused(stream1)])
+        #expect(session.receive(frame(.windowUpdate, .syn, 1, 0)) == [.terminate(.duplicateStream(stream1))])
+    }
+
+    @Test("The highest id can be opened, once")
+    func lastID() {
+        var session = YamuxSession.quiet(.listener)
+        let last = YamuxStreamID(.max)
+        #expect(session.receive(frame(.windowUpdate, .syn, .max, 0)) == [.accept(last)])
+        #expect(session.receive(frame(.windowUpdate, .rst, .max, 0)) == [.resetStream(last, code: 0)])
+        #expect(session.receive(frame(.windowUpdate, .syn, .max, 0)) == [.terminate(.duplicateStream(last))])
+    }
+
     @Test(
         "What breaks the protocol ends the session with go away 1",
         arguments: [
@@ -347,6 +373,12 @@ struct YamuxSessionRuleTests {
             ("an even id from the dialer", frame(.windowUpdate, .syn, 2, 0), .parity(stream2)),
             (
                 "an id opened twice", frame(.windowUpdate, .syn, 1, 0) + frame(.windowUpdate, .syn, 1, 0),
+                .duplicateStream(stream1)
+            ),
+            (
+                "an id opened again after its stream is gone",
+                frame(.windowUpdate, .syn, 1, 0) + data(1, [1]) + frame(.windowUpdate, .rst, 1, 0)
+                    + frame(.windowUpdate, .syn, 1, 0),
                 .duplicateStream(stream1)
             ),
             ("data on stream 0", frame(.data, 0, 1), .streamID(YamuxStreamID(0))),

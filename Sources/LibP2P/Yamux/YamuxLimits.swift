@@ -80,7 +80,7 @@ package enum YamuxFault: Error, Equatable, Sendable {
     case streamID(YamuxStreamID)
     /// The peer opened a stream with an id of this end's kind.
     case parity(YamuxStreamID)
-    /// The peer opened an id that is open.
+    /// The peer opened an id that it had opened before.
     case duplicateStream(YamuxStreamID)
     case windowExceeded(YamuxStreamID, allowed: Int, received: Int)
     case tooManyPings

@@ -68,6 +68,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     private var state = State.open
     private var streams: [YamuxStreamID: YamuxStreamState] = [:]
     private var nextStreamNumber: UInt64
+    private var openedByPeer: OpenedStreamIDs
     private var inboundCount = 0
     private var outboundCount = 0
     private var unacknowledgedCount = 0
@@ -93,6 +94,7 @@ package struct YamuxSession: ~Copyable, Sendable {
         self.role = role
         self.limits = limits
         nextStreamNumber = role == .dialer ? 1 : 2
+        openedByPeer = OpenedStreamIDs(first: role == .dialer ? 2 : 1)
         lastReceived = now
         pingBudget = AbuseBudget(limits.pings, now: now)
         resetBudget = AbuseBudget(limits.resets, now: now)
@@ -347,7 +349,7 @@ package struct YamuxSession: ~Copyable, Sendable {
     ) throws(YamuxFault) {
         let isDialers = id.number % 2 == 1
         guard isDialers != (role == .dialer) else { throw .parity(id) }
-        guard streams[id] == nil else { throw .duplicateStream(id) }
+        guard openedByPeer.take(id) else { throw .duplicateStream(id) }
         guard state == .open, inboundCount < limits.maxInboundStreamCount else {
             control.append(YamuxHeader(.windowUpdate, .rst, stream: id, length: 0))
             actions.append(.refused(id))

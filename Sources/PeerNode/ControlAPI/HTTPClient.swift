@@ -12,13 +12,13 @@ package final class HTTPClient: Sendable {
     /// A server that works on a long request may be silent for as long as it likes, if it still answers a question of
     /// its own, which is asked meanwhile.
     package struct Patience: Sendable {
-        /// Silence after which the server is asked whether it is alive.
+        /// Seconds of silence after which the server is asked whether it is alive.
         package var untilAsked = 1
-        /// Further silence after which the user is told what is waited for.
+        /// Seconds of further silence after which the user is told what is waited for.
         package var untilTold = 1
-        /// Silence after a question at which the server is given up.
+        /// Seconds of silence after a question at which the server is given up.
         package var untilGivenUp = 20
-        /// Silence after a question that was answered, before the next.
+        /// Seconds of silence after a question that was answered, before the next.
         package var betweenQuestions = 10
 
         /// The usual patience.
