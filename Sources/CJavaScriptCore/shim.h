@@ -10,3 +10,6 @@ static inline JSClassRef make_function_class(JSObjectCallAsFunctionCallback call
     definition.callAsFunction = callback;
     return JSClassCreate(&definition);
 }
+
+// Exported by the library, and declared in a header of its own that it does not install.
+extern void JSGlobalContextSetUnhandledRejectionCallback(JSGlobalContextRef context, JSObjectRef function, JSValueRef *exception);

@@ -52,6 +52,16 @@ static inline void prefetch_for_reading(const void *address) { __builtin_prefetc
 // F_SETPIPE_SZ, of <fcntl.h> under _GNU_SOURCE.
 static inline int set_pipe_size(int descriptor, int byte_count) { return fcntl(descriptor, 1031, byte_count); }
 
+// A file in memory whose size nobody can change any more (memfd_create, Linux 3.17; its seals, of <fcntl.h> under _GNU_SOURCE):
+// without that, another process that shrinks it would crash whoever reads it. -1: errno says why.
+static inline int make_sealed_memory(long byte_count) {
+    int file = (int)syscall(SYS_memfd_create, "peernode", 3u);  // MFD_CLOEXEC | MFD_ALLOW_SEALING
+    if (file < 0) return -1;
+    if (ftruncate(file, byte_count) == 0 && fcntl(file, 1033, 7) == 0) return file;  // F_ADD_SEALS: SEAL, SHRINK, GROW
+    close(file);
+    return -1;
+}
+
 // A descriptor that becomes readable when a process has ended; -1 before Linux 5.3.
 static inline int open_process(pid_t process) { return (int)syscall(434, process, 0); }
 

@@ -8,9 +8,19 @@ final class Channel {
     /// The socket's number.
     static let descriptor: Int32 = 3
 
+    /// Where this process says what the attempt is at; `nil` when it cannot be mapped.
+    ///
+    /// Asked for the first time before the process is confined.
+    nonisolated(unsafe) static let page: PlacePage? = {
+        let descriptor: Int32 = 4
+        defer { close(descriptor) }
+        return PlacePage(descriptor: descriptor)
+    }()
+
     /// Pairs not sent yet.
     private var batch: [UInt8] = []
     private var isInputOpen = false
+    private var frameCount = 0
 
     init() { batch.reserveCapacity(2 * Frame.batchByteCount) }
 
@@ -20,6 +30,7 @@ final class Channel {
         guard let frame = receive() else { _exit(0) }
         switch frame.kind {
         case .records, .input:
+            frameCount += 1
             return frame
         case .end:
             isInputOpen = false
@@ -81,6 +92,13 @@ extension Channel {
     func beginAttempt() {
         batch.removeAll(keepingCapacity: true)
         isInputOpen = true
+        frameCount = 0
+    }
+
+    /// Says that the record or batch at this offset of the frame at hand is being mapped.
+    func isAt(_ offset: UInt64) {
+        Channel.page?[.frame] = Double(frameCount)
+        Channel.page?[.offset] = Double(offset)
     }
 
     /// Sends what was emitted, and that it is all; passes over input left unread.

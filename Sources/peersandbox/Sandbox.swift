@@ -20,6 +20,9 @@ enum Sandbox {
                 "descriptor \(Channel.descriptor) is not open; peersandbox is started by peernode and peerctl"
             )
         }
+        guard Channel.page != nil else {
+            refuse("descriptor 4 is no memory to share; peersandbox is started by peernode and peerctl")
+        }
         // A write that cannot be is an error where it is made.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)

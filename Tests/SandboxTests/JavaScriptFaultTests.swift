@@ -186,6 +186,67 @@ struct JavaScriptFaultTests {
         )
     }
 
+    @Test(
+        "A promise that is rejected and that nothing waits for is an error and not a loss",
+        arguments: [
+            ("go(v)", "(functions are synchronous): Error: no good"),
+            ("Promise.reject('odd')", "threw \"odd\""),
+            ("Promise.resolve().then(() => go(v))", "Error: no good"),
+            ("import('fs')", "a promise was rejected"),
+        ]
+    )
+    func rejections(statement: String, message: String) throws {
+        let helper = try FunctionHelper.script(
+            """
+            async function go(v) { throw new Error("no good"); }
+            export function map(_, v, emit) {
+                emit(v);
+                if (v === "bad") \(statement);
+            }
+            """
+        )
+        let fault = functionFault { _ = try helper.map("x\nbad\ny") }
+        #expect(fault?.code == .threw)
+        #expect(fault?.message.contains(message) == true, "\(String(describing: fault))")
+        #expect(try helper.map("x") == [Pair("x")])
+    }
+
+    @Test("A rejection that the function catches is its own affair")
+    func caughtRejection() throws {
+        let helper = try FunctionHelper.script(
+            "export function map(_, v, emit) { Promise.reject(v).catch(() => {}); emit(v) }"
+        )
+        #expect(try helper.map("x") == [Pair("x")])
+    }
+
+    @Test("Of a function that was killed the node knows the record that it was at")
+    func placeOfKilled() throws {
+        let helper = try FunctionHelper.script(
+            "export function map(_, v, emit) { if (v === 'bad') /^(a+)+$/.test('a'.repeat(100) + 'b'); emit(v) }",
+            limits: FunctionLimits(cpuMilliseconds: 200)
+        )
+        #expect(functionFault { _ = try helper.map("good\nbad\nbetter", offset: 7) }?.code == .limit)
+        #expect(helper.process.record?.frame == 1)
+        #expect(helper.process.record?.offset == 12)
+    }
+
+    @Test("Many records that take long, each and all values of a key, are progress without a word")
+    func slowProgress() throws {
+        let work = "let x = 0; for (let i = 0; i < 3000000; i++) x = (x * 31 + i) | 0;"
+        let helper = try FunctionHelper.script(
+            """
+            function work() { \(work) return x & 0; }
+            export function map(_, v, emit) { emit(v, work()); }
+            export function reduce(key, values, emit) { let n = 0; for (const v of values) n += 1 + work(); emit(key, n); }
+            """,
+            [.map, .reduce],
+            limits: FunctionLimits(stallMilliseconds: 500)
+        )
+        let records = (0..<200).map { "\($0)" }
+        #expect(try helper.map(records.joined(separator: "\n")) == records.map { Pair($0, "0") })
+        #expect(try helper.reduce([records.map { _ in Pair("key", "v") }]) == [Pair("key", "200")])
+    }
+
     @Test("Records on which a function fails are skipped up to the limit, with what they emitted and counted")
     func skipping() throws {
         let text = """

@@ -15,6 +15,8 @@ struct WasmText {
     var functions: [Function] = []
     var memoryPages = 1
     var exportsMemory = true
+    /// The function that runs when an instance is made, by its index behind the imports.
+    var start: Int?
 
     /// A map that emits the first `emitted` bytes of what it was given, or runs `code`; input goes to `buffer`.
     static func map(
@@ -45,6 +47,7 @@ struct WasmText {
             + section(2, imports.enumerated().map { text($1.module) + text($1.name) + [0] + number($0) })
             + section(3, functions.indices.map { number(imports.count + $0) })
             + section(5, [[0] + number(memoryPages)]) + section(7, exports)
+            + (start.map { [8, 1] + number(imports.count + $0) } ?? [])
             + section(10, functions.map { [0] + $0.code + [0x0b] }.map { number($0.count) + $0 })
     }
 

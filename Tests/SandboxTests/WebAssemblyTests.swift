@@ -155,6 +155,10 @@ struct WebAssemblyTests {
         let wrongImport = WasmText.map(imports: [("mr", "emit", [i32], [])], [])
         var starts = echo
         starts.functions.append(.init(name: "_initialize", code: [0x00]))
+        var emitsEarly = WasmText.map(imports: [emit], [])
+        emitsEarly.functions.append(.init(code: [0x41, 0, 0x41, 0, 0x10, 0]))
+        emitsEarly.start = emitsEarly.functions.count - 1
+        let countless: [UInt8] = [0] + [UInt8](repeating: 0xff, count: 9) + [1]
         let magic: [UInt8] = [0, 0x61, 0x73, 0x6d]
         return [
             Invalid("no bytes", [], "the module has no bytes"),
@@ -190,6 +194,16 @@ struct WebAssemblyTests {
             ),
             Invalid("code that is not valid", untyped.bytes, "CompileError"),
             Invalid("a trap at the start", starts.bytes, "Unreachable code"),
+            Invalid(
+                "a start function that emits",
+                emitsEarly.bytes,
+                "emit was called before the module's start function had ended"
+            ),
+            Invalid(
+                "memories of more pages than can be counted",
+                magic + [1, 0, 0, 0, 5, 23, 2] + countless + countless,
+                "does not export its memory"
+            ),
         ]
     }
 
@@ -311,6 +325,27 @@ struct WebAssemblyTests {
         let module = WasmText.map([0x03, 0x40, 0x0c, 0, 0x0b])
         let helper = try WebAssemblyTests.helper(module.bytes, limits: FunctionLimits(cpuMilliseconds: 200))
         #expect(functionFault { _ = try helper.map("x") }?.code == .limit)
+    }
+
+    @Test("Of a module that was killed the node knows the batch that it was at, of 32 KiB or so")
+    func place() throws {
+        // An endless loop where the first byte is `!`.
+        let code: [UInt8] = [
+            0x20, 0, 0x2d, 0, 0, 0x41, 0x21, 0x46, 0x04, 0x40, 0x03, 0x40, 0x0c, 0, 0x0b, 0x0b,
+        ]
+        let module = WasmText.map(code)
+        let helper = try WebAssemblyTests.helper(module.bytes, limits: FunctionLimits(cpuMilliseconds: 200))
+        let batch = String(repeating: String(repeating: "a", count: 1023) + "\n", count: 32)
+        #expect(functionFault { _ = try helper.map(batch + "!\n" + batch, offset: 7) }?.code == .limit)
+        #expect(helper.process.record?.frame == 1)
+        #expect(helper.process.record?.offset == 7 + 32 * 1024)
+    }
+
+    @Test("A pair on which a module traps is shown as a line")
+    func pairExcerpt() throws {
+        let helper = try WebAssemblyTests.helper(WasmText.map([0x00]).bytes)
+        let fault = functionFault { _ = try helper.map("key\tvalue\n", .kv) }
+        #expect(fault?.excerpt == Array("key\tvalue".utf8))
     }
 
     @Test("Memory without end is stopped")

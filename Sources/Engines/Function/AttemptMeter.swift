@@ -9,6 +9,7 @@ struct AttemptMeter {
     let limits: FunctionLimits
     private let cpuAtStart: UInt64
     private var lastProgress: UInt64
+    private var lastPlace: PlacePage.Content
     private var lastLook: UInt64
     private var outputByteCount: UInt64 = 0
     private var outputPairCount: UInt64 = 0
@@ -17,6 +18,7 @@ struct AttemptMeter {
     init(_ limits: FunctionLimits, of helper: HelperProcess) {
         self.limits = limits
         cpuAtStart = helper.cpuMilliseconds
+        lastPlace = helper.page.content
         lastProgress = timespec.nowMilliseconds
         lastLook = lastProgress
     }
@@ -31,6 +33,11 @@ struct AttemptMeter {
     mutating func look(at helper: HelperProcess) throws(FunctionProcess.Fault) {
         let now = timespec.nowMilliseconds
         lastLook = now
+        let place = helper.page.content
+        if place != lastPlace {
+            lastPlace = place
+            lastProgress = now
+        }
         try check(
             "processor time",
             max(helper.cpuMilliseconds, cpuAtStart) - cpuAtStart,

@@ -102,6 +102,8 @@ final class FunctionHelper {
     }
 
     var isUsable: Bool { process.isUsable }
+    /// As `FunctionProcess.record`.
+    var record: (frame: Int, offset: UInt64)? { process.record }
     /// Number of its process.
     var identifier: Int32 { process.identifier }
 

@@ -16,6 +16,9 @@ final class FunctionMapRun {
     private let format: RecordChunk.Format
     private var spilled: [any RunBytes] = []
     private var counters = TaskCounters()
+    /// Frames of records sent in the attempt at hand, and which of them were the first of a segment.
+    private var frameCount = 0
+    private var firstFrames: [(frame: Int, segment: MapSegment)] = []
 
     init(
         _ plan: FunctionPlan,
@@ -58,7 +61,7 @@ final class FunctionMapRun {
         } catch {
             // In the middle of an attempt nobody else can use it.
             helper.close()
-            throw error
+            throw located(error, helper)
         }
         functions.giveBack(helper)
         let run = try writeRun(to: output)
@@ -83,12 +86,15 @@ final class FunctionMapRun {
         environment: [(name: String, value: String)]
     ) throws(TaskFault) {
         let start = TaskStart(role: .map, seed: plan.mapSeed(segments), environment: environment)
+        frameCount = 0
+        firstFrames = []
         try helper.begin(start, limits)
         for segment in segments { try mapRecords(segment, helper) }
         try helper.end(role: .map) { (answer) throws(TaskFault) in try take(answer, helper) }
     }
 
     private func mapRecords(_ segment: MapSegment, _ helper: FunctionHelper) throws(TaskFault) {
+        firstFrames.append((frameCount + 1, segment))
         var cutter = RecordCutter(
             segment: segment,
             delimiter: Delimiter(of: plan.spec.recordFormat),
@@ -127,6 +133,7 @@ final class FunctionMapRun {
         _ helper: FunctionHelper
     ) throws(TaskFault) {
         counters.inputRecords += RecordCount.records(in: chunk, format: plan.spec.recordFormat)
+        frameCount += 1
         let head = RecordChunk(format: format, input: segment.fileName, offset: offset, bytes: []).head
         try helper.send(.records, head: head, bytes: chunk, role: .map) { (answer) throws(TaskFault) in
             try take(answer, helper)
@@ -140,6 +147,40 @@ final class FunctionMapRun {
         // `FunctionProcess` hands out whole pairs only.
         counters.mapOutputPairs += UInt64(pairs.add(packed: output))
         if pairs.byteCount > limits.memoryByteCount { try spill() }
+    }
+
+    // MARK: Places
+
+    /// A failure that the process could not tell the place of, for it was killed or died, with the record that it was at.
+    private func located(_ fault: TaskFault, _ helper: FunctionHelper) -> TaskFault {
+        guard case .userFunction(var failure) = fault, failure.kind == .limit || failure.kind == .crashed,
+            failure.input.isEmpty, let record = helper.record, record.frame <= frameCount,
+            let segment = firstFrames.last(where: { $0.frame <= record.frame })?.segment,
+            let excerpt = excerpt(at: record.offset, of: segment)
+        else { return fault }
+        failure.input = segment.fileName
+        failure.offset = record.offset
+        failure.excerpt = excerpt
+        return .userFunction(failure)
+    }
+
+    /// The front of the record at an offset of a segment's file; `nil` when it does not lie in the segment's leaves.
+    private func excerpt(at offset: UInt64, of segment: MapSegment) -> [UInt8]? {
+        var start = segment.fileOffset
+        for leaf in segment.leaves {
+            let end = start + UInt64(leaf.byteCount)
+            if (start..<end).contains(offset) {
+                var excerpt: ArraySlice<UInt8> = []
+                try? leaves.withLeaf(leaf) { bytes in
+                    excerpt = ArraySlice(
+                        bytes.dropFirst(Int(offset - start)).prefix(FunctionFailure.maxExcerptByteCount)
+                    )
+                }
+                return Array(excerpt.prefix { $0 != 0x0a })
+            }
+            start = end
+        }
+        return nil
     }
 
     // MARK: Runs

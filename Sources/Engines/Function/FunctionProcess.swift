@@ -51,6 +51,11 @@ package final class FunctionProcess {
         }
     }
 
+    /// The record that the attempt is at, or was at when it ended, as the helper says; `nil`: none, or the engine cannot tell.
+    ///
+    /// The number of the frame that it came in, from 1, and its offset in its input.
+    package var record: (frame: Int, offset: UInt64)? { helper.page.content.record }
+
     /// Number of the helper in the system's process table.
     package var identifier: Int32 { helper.identifier }
 
@@ -121,6 +126,7 @@ extension FunctionProcess {
             preconditionFailure("an attempt begins in an idle helper, not in \(state)")
         }
         answers.shrink()
+        helper.page.clear()
         meter = AttemptMeter(meter.limits, of: helper)
         state = .attempt
         // The helper says nothing before it has read all of this.

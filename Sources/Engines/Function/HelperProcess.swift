@@ -11,6 +11,8 @@ final class HelperProcess {
 
     /// Where the helper finds its socket.
     private static let socketNumber: Int32 = 3
+    /// Where it finds the page on which it says where an attempt is.
+    private static let pageNumber: Int32 = 4
     /// Descriptors are moved here first, so that none is overwritten before it is copied to its place.
     private static let lowestFreeNumber: Int32 = 20
     /// `GIGACAGE_ENABLED`: JavaScriptCore else reserves 64 GiB of addresses, more than the limit on addresses admits.
@@ -24,6 +26,8 @@ final class HelperProcess {
     let identifier: pid_t
     /// Does not block.
     let socket: Int32
+    /// What it says of where the attempt is.
+    let page: PlacePage
     private let errorText: Int32
     private var waitStatus: Int32?
     /// The process supervises others, and ends them before itself when it is asked to.
@@ -35,12 +39,17 @@ final class HelperProcess {
     init(_ executable: String, for engine: EngineKind, memoryByteLimit: UInt64) throws(FunctionFault) {
         let socket = try DescriptorPair.socket()
         let errorText = try DescriptorPair.pipe()
+        let pageFile = try HelperProcess.makePageFile()
+        defer { close(pageFile) }
+        guard let page = PlacePage(descriptor: pageFile) else { throw cannot("map a page", errno) }
+        self.page = page
         identifier = try HelperProcess.spawn(
             executable,
             [executable, "\(engine.rawValue)"],
             HelperProcess.environment(for: engine, memoryByteLimit: memoryByteLimit),
             socket: socket.far,
-            errorText: errorText.far
+            errorText: errorText.far,
+            page: pageFile
         )
         supervises = engine == .command
         self.socket = socket.takeNear()
@@ -105,8 +114,15 @@ final class HelperProcess {
             count in
             count = max(0, read(errorText, buffer.baseAddress, buffer.count))
         }
-        return String(decoding: bytes, as: UTF8.self)
+        let lines = String(decoding: bytes, as: UTF8.self).split(
+            separator: "\n",
+            omittingEmptySubsequences: false
+        )
+        return lines.filter { !$0.hasPrefix(HelperProcess.engineWarning) }.joined(separator: "\n")
     }
+
+    /// What JavaScriptCore says of each process that is started as ours are.
+    private static let engineWarning = "Warning: disabling gigacage"
 }
 
 // MARK: - What it uses
@@ -208,7 +224,8 @@ extension HelperProcess {
         _ arguments: [String],
         _ environment: [String],
         socket: Int32,
-        errorText: Int32
+        errorText: Int32,
+        page: Int32
     ) throws(FunctionFault) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -217,7 +234,8 @@ extension HelperProcess {
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, errorText, STDERR_FILENO)
         posix_spawn_file_actions_adddup2(&actions, socket, socketNumber)
-        posix_spawn_file_actions_addclosefrom_np(&actions, socketNumber + 1)
+        posix_spawn_file_actions_adddup2(&actions, page, pageNumber)
+        posix_spawn_file_actions_addclosefrom_np(&actions, pageNumber + 1)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -233,6 +251,15 @@ extension HelperProcess {
         }
         guard number == 0 else { throw cannot("start \(executable)", number) }
         return identifier
+    }
+
+    private static func makePageFile() throws(FunctionFault) -> Int32 {
+        let file = make_sealed_memory(PlacePage.byteCount)
+        guard file >= 0 else { throw cannot("make a page to share", errno) }
+        defer { close(file) }
+        let copy = fcntl(file, F_DUPFD_CLOEXEC, lowestFreeNumber)
+        guard copy >= 0 else { throw cannot("copy a descriptor", errno) }
+        return copy
     }
 
     private static func withCStrings<Result>(

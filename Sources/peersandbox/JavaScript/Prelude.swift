@@ -1,15 +1,18 @@
+import FunctionProtocol
+
 /// The part of the JavaScript engine that is JavaScript: it runs before a function's file in the same context.
 ///
 /// It takes away what would make results differ (clocks, random numbers without a seed, machine-dependent language
 /// data, memory shared with threads) and holds the loops that call the function, so that one native call moves many
 /// records. It takes every built-in method that it needs before the function's file can replace one.
 ///
-/// `install(native, file, arguments, skipLimit)` returns the entries that `ScriptAttempt` calls. Shared with it:
+/// `install(native, file, arguments, skipLimit, place)` returns the entries that `ScriptAttempt` calls. Shared with it:
 ///
 /// - `header` (Int32): the number of pairs of a batch.
 /// - `bounds` (Int32): of pairs, two a pair: where its key ends (-1: the key of the pair before), where its value ends
 ///   (-1: no value); of records in `bytes`, one a record: where it ends, with a byte between records.
 /// - `offsets` (Float64): of each record in its input.
+/// - `place` (Float64): what `PlacePage` has.
 /// - `sizes` (Int32): of emitted keys and values, by turns: units of text; -1: none; -2-n: n bytes of `bytes`.
 enum Prelude {
     /// Most records handed over at once; rooms for them are made for each attempt.
@@ -33,8 +36,9 @@ enum Prelude {
 
     nonisolated(unsafe) static let source = ScriptString(
         #"""
-        (function install(native, file, argumentList, skipLimit) {
+        (function install(native, file, argumentList, skipLimit, place) {
         "use strict";
+        const atOffset = \#(PlacePage.Number.offset.rawValue), atSteps = \#(PlacePage.Number.steps.rawValue);
         const recordCapacity = \#(recordCapacity), partUnits = \#(partUnits);
         const partCapacity = skipLimit > 0 ? \#(carefulPartCapacity) : \#(partCapacity);
         const byteCapacity = \#(byteCapacity);
@@ -327,6 +331,10 @@ enum Prelude {
             hasOwnMethods = StringPrototype.charCodeAt === charCodeAt;
             active = true;
         }
+        // A promise was rejected, and nothing took the reason.
+        function rejected(promise, reason) {
+            describe(reason, native.rejected);
+        }
         function checkResult(result) {
             if (isObject(result) && isPrototypeOf(PromisePrototype, result)) {
                 throw new Failure("the function returned a promise; functions are synchronous");
@@ -338,6 +346,7 @@ enum Prelude {
         const entryNames = ["map", "combine", "reduce", "setup"];
         const space = "(?:\\s|/\\*[^]*?\\*/|//[^\\n]*\\n)*";
         const unknown = /\[native code\]\s*\}$|\barguments\b/;
+        const classFront = /^class\b/;
         const arrow = new RegExp("^" + space + "([\\w$]+)" + space + "=>");
         const first = new RegExp("\\(" + space + "([^\\s]?)");
         function load(found) {
@@ -352,13 +361,17 @@ enum Prelude {
                 const value = found[name];
                 if (value === undefined) continue;
                 if (typeof value !== "function") throw new Failure(name + " is " + show(value, true) + ", not a function");
+                refuseClass(value, name);
                 for (let j = 0; j < asyncPrototypes.length; j++) {
                     if (getPrototypeOf(value) === asyncPrototypes[j]) {
                         throw new Failure(name + " is asynchronous or a generator; functions are synchronous and call emit");
                     }
                 }
             }
-            if (found.map === undefined && typeof fallback === "function") found.map = fallback;
+            if (found.map === undefined && typeof fallback === "function") {
+                refuseClass(fallback, "the default export");
+                found.map = fallback;
+            }
             if (encoding === undefined && isObject(fallback)) encoding = fallback.encoding;
             if (encoding === undefined) encoding = "utf-8";
             if (encoding !== "utf-8" && encoding !== "latin1" && encoding !== "bytes") {
@@ -375,6 +388,11 @@ enum Prelude {
                 encoding, roles: (map ? 1 : 0) | (combine ? 2 : 0) | (reduce ? 4 : 0),
                 usesPosition: map !== undefined && usesKey(sourceOf(found.map)),
             };
+        }
+        function refuseClass(value, what) {
+            if (apply(exec, classFront, [sourceOf(value)]) !== null) {
+                throw new Failure(what + " is a class, which is not called; export functions, or an object that has them");
+            }
         }
         // Whether a function looks at its first parameter, by its text.
         function usesKey(source) {
@@ -412,6 +430,7 @@ enum Prelude {
             for (; index < count; index++) {
                 const key = front === "" ? "" : front + offsets[index];
                 const record = records !== undefined ? records[index] : bytesOf(text);
+                place[atOffset] = offsets[index];
                 const result = map(key, record, emit);
                 if (result !== undefined) checkResult(result);
             }
@@ -422,6 +441,7 @@ enum Prelude {
                 if (used * 2 > partCapacity || units * 2 > partUnits) flush();
                 begin();
                 const key = front === "" ? "" : front + offsets[index];
+                place[atOffset] = offsets[index];
                 const result = map(key, records !== undefined ? records[index] : bytesOf(text), emit);
                 if (result !== undefined) checkResult(result);
                 commit();
@@ -440,6 +460,7 @@ enum Prelude {
                 try {
                     if (used * 2 > partCapacity || units * 2 > partUnits) flush();
                     begin();
+                    place[atOffset] = offsets[index];
                     const result = map(key, value, emit);
                     if (result !== undefined) checkResult(result);
                     commit();
@@ -451,7 +472,7 @@ enum Prelude {
         }
 
         // Combines and reduces: the batch of pairs at hand, and where in it we are.
-        let batch = "", pairs = 0, pair = 0, place = 0, isOver = false, current;
+        let batch = "", pairs = 0, pair = 0, position = 0, isOver = false, current, steps = 0;
         // A pair is at hand; false behind the last of all.
         function fill() {
             while (pair === pairs) {
@@ -461,7 +482,7 @@ enum Prelude {
                 batch = next;
                 pairs = header[0];
                 pair = 0;
-                place = 0;
+                position = 0;
             }
             return true;
         }
@@ -474,9 +495,10 @@ enum Prelude {
             if (!fill() || bounds[2 * pair] !== -1) return { value: undefined, done: true };
             const end = bounds[2 * pair + 1];
             pair++;
+            place[atSteps] = ++steps;
             if (end < 0) return { value: null, done: false };
-            const value = slice(batch, place, end);
-            place = end;
+            const value = slice(batch, position, end);
+            position = end;
             return { value, done: false };
         });
         defineProperty(Values.prototype, "length", {
@@ -488,8 +510,9 @@ enum Prelude {
             try {
                 while (fill()) {
                     const end = bounds[2 * pair];
-                    currentKey = slice(batch, place, end);
-                    place = end;
+                    currentKey = slice(batch, position, end);
+                    position = end;
+                    place[atSteps] = ++steps;
                     // From here on it is like the pairs of the same key behind it.
                     bounds[2 * pair] = -1;
                     current = new Values();
@@ -500,7 +523,7 @@ enum Prelude {
                     active = false;
                     current = undefined;
                     while (fill() && bounds[2 * pair] === -1) {
-                        if (bounds[2 * pair + 1] >= 0) place = bounds[2 * pair + 1];
+                        if (bounds[2 * pair + 1] >= 0) position = bounds[2 * pair + 1];
                         pair++;
                     }
                 }
@@ -514,7 +537,7 @@ enum Prelude {
             flush();
             forEachTotal(totals, (amount, key) => { if (amount !== 0) native.counter(key, amount); });
         }
-        return { seedRandom, load, start, mapRecords, mapPairs, reduceAll, finish, describe, header, bounds, offsets, sizes };
+        return { seedRandom, load, start, mapRecords, mapPairs, reduceAll, finish, describe, rejected, header, bounds, offsets, sizes };
         })
         """#
     )

@@ -88,7 +88,7 @@ struct RecordChunkView: ~Copyable {
     }
 
     /// What separates words in the C locale.
-    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || 0x09...0x0d ~= byte }
+    static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || 0x09...0x0d ~= byte }
 }
 
 extension FunctionFault {

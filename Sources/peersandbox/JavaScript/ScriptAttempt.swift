@@ -78,9 +78,11 @@ extension ScriptAttempt {
                     natives(), context.string(program.name),
                     context.array(texts.lazy.map { self.context.string($0) }),
                     context.number(min(program.skipLimit, UInt64(UInt32.max))),
+                    Channel.page.flatMap { context.numbers(of: $0) },
                 ]
             )
             context.keep(entries)
+            context.onUnhandledRejection(context.property("rejected", of: entries))
             sizes = context.elements(of: context.property("sizes", of: entries), as: Int32.self)
             bounds = context.elements(of: context.property("bounds", of: entries), as: Int32.self)
             offsets = context.elements(of: context.property("offsets", of: entries), as: Double.self)
@@ -126,6 +128,12 @@ extension ScriptAttempt {
                 "failed",
                 { [unowned self] in
                     self.fail(self.told($1)); return $0.undefined
+                }
+            ),
+            (
+                "rejected",
+                { [unowned self] in
+                    self.rejected($1); return $0.undefined
                 }
             ),
             (
@@ -178,6 +186,7 @@ extension ScriptAttempt {
                 if abilities.encoding == .bytes { bounds[index] = Int32(records.ends[index]) }
             }
             place.records = records
+            channel?.isAt(records.offsets[0])
             var bytes = records.bytes
             let text = context.string(&bytes, abilities.encoding)
             try call("mapRecords", text, context.number(records.count), front)
@@ -188,8 +197,10 @@ extension ScriptAttempt {
         var position = 0
         while records.fill(from: chunk, at: &position, capacity: Prelude.recordCapacity) {
             place.records = records
+            channel?.isAt(records.offsets[0])
             pairs.removeAll()
             for index in 0..<records.count {
+                offsets[index] = Double(records.offsets[index])
                 let isWhole = records.bytes.withUnsafeBytes {
                     pairs.append(escaped: UnsafeRawBufferPointer(rebasing: $0[records.range(of: index)]))
                 }
@@ -274,6 +285,14 @@ extension ScriptAttempt {
                 "emit was called after the function had returned, from a promise; functions are synchronous"
             )
         )
+    }
+
+    /// The error of an asynchronous function that nobody waits for; it came after the call, so no record is known.
+    private func rejected(_ arguments: [JSValueRef?]) {
+        var fault = scriptFault(arguments).functionFault(.threw, file: program.name)
+        fault.message =
+            "a promise was rejected, and nothing caught it (functions are synchronous): \(fault.message)"
+        fail(fault)
     }
 
     private func fail(_ reason: FunctionFault) { fault = fault ?? reason }

@@ -1,4 +1,5 @@
 import CJavaScriptCore
+import FunctionProtocol
 
 /// One global object of JavaScriptCore, with what is needed to evaluate and to call.
 ///
@@ -19,6 +20,7 @@ final class ScriptContext {
     /// What native functions call; kept as long as the context can call them.
     private var natives: [NativeFunction] = []
     private var kept: [Value] = []
+    private var tellsRejections = false
 
     init() {
         guard let reference = JSGlobalContextCreateInGroup(ScriptContext.group, nil) else {
@@ -28,6 +30,9 @@ final class ScriptContext {
     }
 
     deinit {
+        if tellsRejections {
+            JSGlobalContextSetUnhandledRejectionCallback(reference, ScriptContext.nobody, nil)
+        }
         for value in kept { JSValueUnprotect(reference, value) }
         JSGlobalContextRelease(reference)
     }
@@ -140,6 +145,36 @@ extension ScriptContext {
     }
 
     func isTrue(_ value: Value?) -> Bool { value.map { JSValueToBoolean(reference, $0) } ?? false }
+
+    /// A `Float64Array` over the numbers of the page that the node reads, which outlives the context.
+    func numbers(of page: PlacePage) -> JSObjectRef? {
+        let array = JSObjectMakeTypedArrayWithBytesNoCopy(
+            reference,
+            kJSTypedArrayTypeFloat64Array,
+            page.numbers.baseAddress,
+            page.numbers.count * MemoryLayout<Double>.size,
+            nil,
+            nil,
+            nil
+        )
+        keep(array)
+        return array
+    }
+
+    /// What is called with a promise that was rejected and its reason, when nothing took the reason.
+    func onUnhandledRejection(_ function: Value?) {
+        tellsRejections = true
+        JSGlobalContextSetUnhandledRejectionCallback(reference, function, nil)
+    }
+
+    /// Takes the place of what a context calls: the context holds that, and that the context, so that neither would ever be
+    /// collected.
+    nonisolated(unsafe) private static let nobody = {
+        let function = outside.function { context, _ in context.undefined }
+        outside.keep(function)
+        return function
+    }()
+    nonisolated(unsafe) private static let outside = ScriptContext()
 
     /// Where a typed array's elements lie; as long as it is reachable they stay there.
     func elements<Element>(of array: Value?, as type: Element.Type) -> UnsafeMutableBufferPointer<Element> {

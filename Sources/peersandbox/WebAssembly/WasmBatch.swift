@@ -9,6 +9,18 @@ struct WasmBatch {
         let offset: UInt64
     }
 
+    /// Whole records that are handed over in one call.
+    struct Piece {
+        /// Counted from the front of the batch.
+        let range: Range<Int>
+        /// Where the first begins in its input.
+        let offset: UInt64
+    }
+
+    /// A piece ends behind the record with which it is this large, in bytes: between two pieces the node sees that the module
+    /// gets on.
+    static let pieceByteCount = 32 << 10
+
     let format: RecordChunk.Format
     let input: String
     let offset: UInt64
@@ -72,18 +84,60 @@ struct WasmBatch {
         }
     }
 
-    /// Adds the place and the front of record `index` to a fault.
-    func describe(_ fault: FunctionFault, _ index: Int) -> FunctionFault {
+    /// The batch, cut into pieces.
+    var pieces: [Piece] {
+        var pieces: [Piece] = []
+        var start = 0
+        while start < bytes.count {
+            let end = end(ofPieceAt: start)
+            let first = kvRecords?.first { $0.range.lowerBound == start }
+            pieces.append(Piece(range: start..<end, offset: first?.offset ?? offset + UInt64(start)))
+            start = end
+        }
+        return pieces
+    }
+
+    private func end(ofPieceAt start: Int) -> Int {
+        let least = start + WasmBatch.pieceByteCount
+        guard least < bytes.count else { return bytes.count }
+        if let kvRecords {
+            return kvRecords.first { $0.range.upperBound >= least }?.range.upperBound ?? bytes.count
+        }
+        let rest = bytes[(bytes.startIndex + least - 1)...]
+        let last = rest.firstIndex(where: format == .words ? RecordChunkView.isSpace : { $0 == 0x0a })
+        return last.map { $0 - bytes.startIndex + 1 } ?? bytes.count
+    }
+
+    /// The records of a piece.
+    func records(in piece: Piece) -> [Record] {
+        records.filter { piece.range.contains($0.range.lowerBound) }
+    }
+
+    /// Adds the place and the front of a record to a fault.
+    func describe(_ fault: FunctionFault, _ record: Record?) -> FunctionFault {
         var fault = fault
         fault.input = input
-        let records = records
-        guard records.indices.contains(index) else { return fault }
-        fault.offset = records[index].offset
-        var content = bytes.part(records[index].range)
-        if format == .kv { content = content.dropFirst(PackedPairs.headByteCount) }
+        guard let record else { return fault }
+        fault.offset = record.offset
+        var content = bytes.part(record.range)
+        if format == .kv { content = WasmBatch.line(ofPair: content) }
         while let last = content.last, last == 0x0a || last == 0x0d { content.removeLast() }
         fault.excerpt = Array(content.prefix(FunctionFault.maxExcerptByteCount))
         return fault
+    }
+}
+
+extension WasmBatch {
+    /// A packed pair as its line is shown.
+    private static func line(ofPair pair: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var line: [UInt8] = []
+        pair.withUnsafeBytes { bytes in
+            _ = PackedPairs.forEach(in: bytes) { key, value in
+                line += key
+                if let value { line += [0x09] + value }
+            }
+        }
+        return line[...]
     }
 }
 

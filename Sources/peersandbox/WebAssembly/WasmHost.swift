@@ -1,8 +1,10 @@
+import FunctionProtocol
+
 /// The part of the WebAssembly engine that is JavaScript.
 ///
 /// It makes instances, moves bytes into and out of their memory, which JavaScriptCore's C API does not reach, and
 /// catches traps. No JavaScript of a user runs beside it.
-/// `install(native, module bytes)` returns the entries that `WasmInstance` calls.
+/// `install(native, module bytes, PlacePage's numbers)` returns the entries that `WasmInstance` calls.
 enum WasmHost {
     /// Emitted bytes held at once, about.
     static let outboxByteCount = 256 << 10
@@ -11,8 +13,9 @@ enum WasmHost {
 
     nonisolated(unsafe) static let source = ScriptString(
         #"""
-        (function install(native, bytes) {
+        (function install(native, bytes, page) {
         "use strict";
+        const atSteps = \#(PlacePage.Number.steps.rawValue);
         const module = new WebAssembly.Module(bytes);
         const defaultCount = \#(outboxByteCount), maxTextByteCount = \#(maxTextByteCount);
         let exports, view, inbox = new Uint8Array(defaultCount), outbox = new Uint8Array(2 * defaultCount), used = 0;
@@ -22,6 +25,7 @@ enum WasmHost {
 
         // Where `count` bytes at `pointer` lie in the memory, which may have grown.
         function region(pointer, count, what) {
+            if (exports === undefined) throw new Refusal(what + " was called before the module's start function had ended");
             const start = pointer >>> 0, length = count >>> 0, end = start + length;
             if (view === undefined || view.buffer !== exports.memory.buffer) view = new Uint8Array(exports.memory.buffer);
             if (end > view.length) {
@@ -55,6 +59,7 @@ enum WasmHost {
 
         const mr = {
             emit(pointer, count) {
+                page[atSteps]++;
                 const source = region(pointer, count, "emit");
                 if (isChecking && !holdsPairs(source)) throw new Refusal("emit was given bytes that are no packed pairs");
                 if (used + source.length > outbox.length) {
@@ -69,8 +74,9 @@ enum WasmHost {
                 used += source.length;
                 if (used >= defaultCount && !holds) flush();
             },
-            log(pointer, count) { native.log(text(pointer, count, "log")); },
+            log(pointer, count) { page[atSteps]++; native.log(text(pointer, count, "log")); },
             counter(group, groupCount, name, nameCount, amount) {
+                page[atSteps]++;
                 const refusal = native.counter(text(group, groupCount, "counter"), text(name, nameCount, "counter"), "" + amount);
                 if (refusal !== undefined) throw new Refusal(refusal);
             },
@@ -137,7 +143,7 @@ enum WasmHost {
             },
             // `argumentCount` bytes of packed arguments are in the inbox.
             start(argumentCount) {
-                view = undefined;
+                exports = view = undefined;
                 return guarded(false, () => {
                     exports = new WebAssembly.Instance(module, { mr }).exports;
                     if (exports._initialize !== undefined) exports._initialize();

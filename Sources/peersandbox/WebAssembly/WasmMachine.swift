@@ -33,10 +33,11 @@ final class WasmMachine {
     init(_ program: [UInt8]) throws(FunctionFault) {
         do throws(ScriptContext.Exception) {
             let install = try context.evaluate(own: WasmHost.source)
-            entries = try context.call(install, [natives(), context.bytes(program)])
+            let place = Channel.page.flatMap { context.numbers(of: $0) }
+            entries = try context.call(install, [natives(), context.bytes(program), place])
             context.keep(entries)
         } catch {
-            throw FunctionFault(.invalid, context.description(of: error.value))
+            throw FunctionFault(.invalid, WasmMachine.withoutSource(context.description(of: error.value)))
         }
     }
 

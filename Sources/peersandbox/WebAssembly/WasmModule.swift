@@ -72,7 +72,11 @@ struct WasmModule {
         case 1: reader.functionType().map { types.append($0) }
         case 2: readImport(&reader).map { imports.append($0) }
         case 3: reader.number().map { functions.append(type($0)) }
-        case 5: reader.limits().map { initialPageCount += $0 }
+        case 5:
+            reader.limits().map {
+                let (sum, isTooLarge) = initialPageCount.addingReportingOverflow($0)
+                initialPageCount = isTooLarge ? .max : sum
+            }
         default: readExport(&reader)
         }
     }

@@ -65,26 +65,28 @@ final class WebAssemblyRunner: Runner {
 
 extension WebAssemblyRunner {
     private func map(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
-        try machine.place(input: batch.input, offset: batch.offset)
         if skipLimit > 0 { return try mapOneByOne(batch, &skipsLeft) }
-        let trap: FunctionFault
-        do throws(FunctionFault) {
-            if try call(batch, 0..<batch.bytes.count, isAlone: false) { return }
-            trap = machine.trap
-        } catch {
-            // What was emitted was no pairs.
-            trap = error
+        for piece in batch.pieces {
+            try place(batch, piece.offset)
+            let trap: FunctionFault
+            do throws(FunctionFault) {
+                if try call(batch, piece.range, isAlone: false) { continue }
+                trap = machine.trap
+            } catch {
+                // What was emitted was no pairs.
+                trap = error
+            }
+            throw try fault(in: batch, piece, trap)
         }
-        throw try fault(in: batch, trap)
     }
 
     /// Each record ends what was held of it, so that an instance that traps takes nothing of others with it.
     private func mapOneByOne(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
         try machine.check()
-        for index in batch.records.indices {
-            try machine.place(input: batch.input, offset: batch.records[index].offset)
-            guard try !call(batch, batch.records[index].range, isAlone: true) else { continue }
-            let fault = batch.describe(machine.trap, index)
+        for record in batch.records {
+            try place(batch, record.offset)
+            guard try !call(batch, record.range, isAlone: true) else { continue }
+            let fault = batch.describe(machine.trap, record)
             guard skipsLeft > 0 else { throw fault }
             skipsLeft -= 1
             machine.channel?.skipped(fault)
@@ -92,18 +94,25 @@ extension WebAssemblyRunner {
         }
     }
 
-    /// The trap of a whole batch, told of the record that trapped: it is found by mapping them again one by one, and all
+    /// The trap of a whole piece, told of the record that trapped: it is found by mapping them again one by one, and all
     /// that they emit is dropped.
-    private func fault(in batch: WasmBatch, _ trap: FunctionFault) throws(FunctionFault) -> FunctionFault {
+    private func fault(in batch: WasmBatch, _ piece: WasmBatch.Piece, _ trap: FunctionFault)
+        throws(FunctionFault) -> FunctionFault
+    {
         try machine.beginSearch()
         guard try machine.start() else { return trap }
-        for index in batch.records.indices {
-            try machine.place(input: batch.input, offset: batch.records[index].offset)
-            if try !call(batch, batch.records[index].range, isAlone: true) {
-                return batch.describe(machine.trap, index)
-            }
+        let records = batch.records(in: piece)
+        for record in records {
+            try machine.place(input: batch.input, offset: record.offset)
+            if try !call(batch, record.range, isAlone: true) { return batch.describe(machine.trap, record) }
         }
-        return batch.describe(trap, 0)
+        return batch.describe(trap, records.first)
+    }
+
+    /// Tells the module and the node what is mapped now.
+    private func place(_ batch: WasmBatch, _ offset: UInt64) throws(FunctionFault) {
+        machine.channel?.isAt(offset)
+        try machine.place(input: batch.input, offset: offset)
     }
 
     private func call(_ batch: WasmBatch, _ range: Range<Int>, isAlone: Bool) throws(FunctionFault) -> Bool {

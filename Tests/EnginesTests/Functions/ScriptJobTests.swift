@@ -45,6 +45,23 @@ struct ScriptJobTests {
         #expect(failure.message.hasPrefix("it was not loaded within 500 ms"))
     }
 
+    @Test("A function that never returns from a record is told with the record")
+    func endlessRecord() throws {
+        var job = FunctionJob(
+            map: .script("export function map(_, v, emit) { if (v === 'bad one') for (;;); emit(v) }"),
+            reduce: .builtIn("identity")
+        )
+        job.limits.cpuMilliseconds = 300
+        let inputs = [
+            (name: "a", bytes: Array("1\n2\n3\n".utf8)), (name: "b", bytes: Array("ok\nbad one\nx\n".utf8)),
+        ]
+        let failure = try #require(job.failure(inputs))
+        #expect(failure.kind == .limit)
+        #expect(failure.input == "b")
+        #expect(failure.offset == 3)
+        #expect(failure.excerpt == Array("bad one".utf8))
+    }
+
     @Test("Bad records are skipped as far as allowed, counted and named")
     func skipBad() throws {
         var job = FunctionJob(map: ScriptJobTests.numbers, reduce: .builtIn("sum"))
