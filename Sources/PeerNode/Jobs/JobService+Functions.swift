@@ -180,10 +180,18 @@ extension TaskReport {
         return dropped > 0 ? shown + ["and \(dropped) lines more"] : shown
     }
 
-    /// The last lines of the log, for the report of a failure.
-    var lastLines: [String] {
-        log.split(separator: 0x0a).suffix(JobLimits.maxLogLinesPerFailure).map { line in
-            "  log: " + String(decoding: line.prefix(JobLimits.maxLogLineByteCount), as: UTF8.self)
+    /// The last lines of the log, for the report of a failure; none when `details` end with them, as a command's do.
+    func lastLines(besides details: [String]) -> [String] {
+        let lines = log.split(separator: 0x0a).suffix(JobLimits.maxLogLinesPerFailure)
+        // Of a long line a command's details have the end.
+        if let last = lines.last, let told = details.last?.trimmingPrefix(AttemptFailure.stackMark),
+            String(decoding: last, as: UTF8.self).hasSuffix(told)
+        {
+            return []
+        }
+        return lines.map { line in
+            AttemptFailure.logMark
+                + String(decoding: line.prefix(JobLimits.maxLogLineByteCount), as: UTF8.self)
         }
     }
 }
