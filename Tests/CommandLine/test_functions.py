@@ -193,6 +193,23 @@ class Functions(HomeCase):
         run = self.ctl("run", "--map-cmd", mapper, "--reduce", "aggregate", "a.txt")
         self.assertEqual(self.ctl("result", run.word).text, "a\t1\nb\t1\nall\t2\n")
 
+    def test_pairs_without_a_value_are_read_as_hadoop_writes_them(self):
+        self.write("count.py", b"import sys\nfor line in sys.stdin:\n"
+                   b"    key, value = line.rstrip('\\n').split('\\t', 1)\n    print(key, [value], sep='\\t')\n")
+        reducer = ["--reduce-cmd", "python3 count.py", "--file", "count.py"]
+        for combine in ([], ["--combine-cmd", "cat"]):
+            with self.subTest(combine=combine):
+                run = self.ctl("run", "--map-cmd", "cut -c1; echo x", *combine, *reducer, "a.txt")
+                self.assertEqual(self.ctl("result", run.word).text, "a\t['']\nb\t['']\nx\t['']\n")
+                kept = self.ctl("run", "--map-cmd", "cat", *combine, "--reduce", "identity", "a.txt")
+                self.assertEqual(self.ctl("result", kept.word).text, "a c\nb a\n")
+        # What a reduce prints is the result as it stands.
+        self.assertEqual(self.ctl("result", self.ctl("run", "--map-cmd", "cat", "--reduce-cmd", "cat", "a.txt").word).text,
+                         "a c\t\nb a\t\n")
+        lines = self.ctl("run", "--map-cmd", "cat", "--output-format", "kv", "a.txt").word
+        shown = self.ctl("run", "--map-cmd", "cat -A", "--format", "kv", lines).word
+        self.assertEqual(self.ctl("result", shown).text, "a c^I$\nb a^I$\n")
+
     def test_a_failing_command_is_told_with_its_status_and_once_with_its_log(self):
         # Put together, so that the command line does not hold the word.
         oops = "printf 'oo%s, sorry\\n' ps 1 >&2; exit 3"

@@ -33,6 +33,13 @@ package final class JobFunctions: Sendable {
 
     /// The version of how functions are run; part of the keys of remembered outputs.
     package static let version = 1
+    /// The version of what commands read, and of how their lines are understood; likewise.
+    package static let commandVersion = 2
+
+    /// Names what runs the functions of a job, for the keys of its outputs.
+    package static func version(for spec: JobSpec) -> String {
+        spec.hasCommands ? "functions \(version), commands \(commandVersion)" : "functions \(version)"
+    }
 
     /// Functions that were loaded and checked.
     ///

@@ -52,8 +52,7 @@ extension JobService {
 
     /// The engine that attempts of a job need, as calls name it.
     nonisolated func engineName(for spec: JobSpec) -> String {
-        let hasCommand = spec.functions.contains { if case .command = $0 { true } else { false } }
-        if hasCommand { return commandEngineName }
+        if spec.hasCommands { return commandEngineName }
         return spec.userFunctions.isEmpty ? engineName : functionEngineName
     }
 
@@ -63,7 +62,7 @@ extension JobService {
     /// JavaScript and WebAssembly, in any mix with built-ins.
     nonisolated var functionEngineName: String { "functions-\(JobFunctions.version)/\(engines.version)" }
     /// Commands, in any mix with the others.
-    nonisolated var commandEngineName: String { "commands-\(JobFunctions.version)/\(engines.version)" }
+    nonisolated var commandEngineName: String { "commands-\(JobFunctions.commandVersion)/\(engines.version)" }
 
     /// The engines that this node runs for `peer`.
     nonisolated func engineNames(for peer: PeerID) async -> [String] {
