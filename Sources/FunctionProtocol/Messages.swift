@@ -50,7 +50,7 @@ package struct FunctionLimits: Hashable, Sendable {
     /// Processes and threads of a command.
     package var processCount: UInt64
 
-    /// What a job gets unless node or job says less.
+    /// What a job gets unless node or job says less; of commands `standard(for:)` tells.
     package init(
         cpuMilliseconds: UInt64 = 600_000,
         stallMilliseconds: UInt64 = 60_000,
@@ -67,6 +67,14 @@ package struct FunctionLimits: Hashable, Sendable {
         self.outputPairCount = outputPairCount
         self.logByteCount = logByteCount
         self.processCount = processCount
+    }
+
+    /// What a job gets for functions of `engine` unless node or job says less.
+    ///
+    /// Commands may be silent for as long as under Hadoop (`mapreduce.task.timeout`, 10 min): most hold back what they
+    /// print until they have some KiB of it.
+    package static func standard(for engine: EngineKind) -> FunctionLimits {
+        engine == .command ? FunctionLimits(stallMilliseconds: 600_000) : FunctionLimits()
     }
 }
 

@@ -60,16 +60,14 @@ struct LocalTrial: Sendable {
         // What is on stdout came before what is said now.
         call.streams.flush()
         // The map runs again before the reduce; what it says is known.
-        for entry in outcome.log where (entry.phase == .map) == (phase == .map) {
-            call.streams.note(entry.line)
-        }
+        let said = outcome.log.filter { ($0.phase == .map) == (phase == .map) }.map(\.line)
+        for line in said { call.streams.note(line) }
         for pair in outcome.pairs { show(pair, phase) }
-        let said = Set(outcome.log.map(\.line))
         if phase == .map {
             for note in outcome.status.notes where !said.contains(note) { call.streams.note("note: \(note)") }
         }
         guard let failure = outcome.status.failure else { return true }
-        call.session.fail(([failure.message] + failure.details).joined(separator: "\n"))
+        call.session.fail(([failure.message] + failure.details(besides: said)).joined(separator: "\n"))
         call.session.exitCode = 1
         return false
     }

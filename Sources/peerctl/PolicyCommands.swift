@@ -45,13 +45,19 @@ enum PolicyCommands {
                 "most for one attempt: cpu, stall, memory, output, pairs, log, processes"
             ),
         ],
-        details: subjects + "\nWithout --engine: the built-ins, JavaScript and WebAssembly.",
+        details: subjects
+            + "\nWithout --engine: the built-ins, JavaScript and WebAssembly; `self`, your own user, keeps what it has.",
         example: "peerctl policy allow --slots 2 --limit cpu=10m --limit memory=512M 12D3KooW…",
         operandCount: 1...1
     ) { call in
         let subject = try who(call.operands[0])
-        let grant = try allowance(call, subject)
+        let said = try allowance(call, subject)
         try await call.withNode { access in
+            var grant = said
+            if subject == .own, call.arguments.all("engine").isEmpty {
+                grant.engines = try await access.service.policy().policy.own.engines
+                if call.arguments.flag("commands") { grant.engines.insert(.command) }
+            }
             finish(try await access.service.setPolicy(grant, of: subject), subject, call)
         }
     }

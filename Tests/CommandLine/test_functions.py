@@ -193,10 +193,42 @@ class Functions(HomeCase):
         run = self.ctl("run", "--map-cmd", mapper, "--reduce", "aggregate", "a.txt")
         self.assertEqual(self.ctl("result", run.word).text, "a\t1\nb\t1\nall\t2\n")
 
-    def test_a_failing_command_is_told_with_its_status_and_log(self):
-        failed = self.ctl("run", "--map-cmd", "echo oops >&2; exit 3", "a.txt", code=1).err
-        self.assertIn("the command ended with status 3", failed)
-        self.assertIn("oops", failed)
+    def test_pairs_without_a_value_are_read_as_hadoop_writes_them(self):
+        self.write("count.py", b"import sys\nfor line in sys.stdin:\n"
+                   b"    key, value = line.rstrip('\\n').split('\\t', 1)\n    print(key, [value], sep='\\t')\n")
+        reducer = ["--reduce-cmd", "python3 count.py", "--file", "count.py"]
+        for combine in ([], ["--combine-cmd", "cat"]):
+            with self.subTest(combine=combine):
+                run = self.ctl("run", "--map-cmd", "cut -c1; echo x", *combine, *reducer, "a.txt")
+                self.assertEqual(self.ctl("result", run.word).text, "a\t['']\nb\t['']\nx\t['']\n")
+                kept = self.ctl("run", "--map-cmd", "cat", *combine, "--reduce", "identity", "a.txt")
+                self.assertEqual(self.ctl("result", kept.word).text, "a c\nb a\n")
+        # What a reduce prints is the result as it stands.
+        self.assertEqual(self.ctl("result", self.ctl("run", "--map-cmd", "cat", "--reduce-cmd", "cat", "a.txt").word).text,
+                         "a c\t\nb a\t\n")
+        lines = self.ctl("run", "--map-cmd", "cat", "--output-format", "kv", "a.txt").word
+        shown = self.ctl("run", "--map-cmd", "cat -A", "--format", "kv", lines).word
+        self.assertEqual(self.ctl("result", shown).text, "a c^I$\nb a^I$\n")
+
+    def test_a_failing_command_is_told_with_its_status_and_once_with_its_log(self):
+        # Put together, so that the command line does not hold the word.
+        oops = "printf 'oo%s, sorry\\n' ps 1 >&2; exit 3"
+        for words in (["--map-cmd", oops], ["--map", "wc", "--combine", "none", "--reduce-cmd", oops],
+                      ["--map", "wc", "--combine-cmd", oops]):
+            for local in ([], ["--local"]):
+                with self.subTest(words=words, local=local):
+                    failed = self.ctl("run", *local, *words, "a.txt", code=1).err
+                    self.assertIn("the command ended with status 3", failed)
+                    for line in ("oops, sorry", "oo1, sorry"):
+                        self.assertEqual(failed.count(line), 1, failed)
+
+    def test_the_log_of_a_failing_function_is_told_once(self):
+        self.write("bad.js", b"function map(_, line, emit) { console.log('saw ' + line); throw new Error('sorry'); }\n")
+        for local in ([], ["--local"]):
+            with self.subTest(local=local):
+                failed = self.ctl("run", *local, "--map", "bad.js", "a.txt", code=1).err
+                self.assertEqual(failed.count("saw b a"), 1, failed)
+                self.assertRegex(failed, r"(?m)^ +at map .*bad\.js:1")
 
     def test_a_mistake_is_told_with_line_stack_and_record(self):
         self.write("bad.js", b"function first(line) {\n  return line.missing.x;\n}\nfunction map(_, line, emit) {\n"

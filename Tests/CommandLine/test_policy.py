@@ -48,6 +48,24 @@ class Policy(HomeCase):
         self.assertFalse(os.path.exists(path))
         self.assertEqual([name for name in os.listdir(self.home) if "policy" in name], [])
 
+    def test_limits_of_the_own_user_take_no_engines_away(self):
+        everything = ["builtin", "javascript", "webassembly", "command"]
+        limits = {"memory": "64MiB"}
+        for daemon in (False, True):
+            if daemon:
+                self.start_daemon()
+            with self.subTest(daemon=daemon):
+                self.ctl("policy", "reset")
+                said = self.ctl("policy", "allow", "--limit", "memory=64M", "self").text
+                self.assertIn("self: builtin, javascript, webassembly, command; memory=64MiB", said)
+                self.assertEqual(self.policy()["self"], {"engines": everything, "limits": limits})
+                self.ctl("policy", "allow", "--engine", "builtin", "self")
+                self.assertEqual(self.policy()["self"], {"engines": ["builtin"]})
+                self.ctl("policy", "allow", "--limit", "memory=64M", "self")
+                self.assertEqual(self.policy()["self"], {"engines": ["builtin"], "limits": limits})
+                self.ctl("policy", "allow", "--commands", "self")
+                self.assertEqual(self.policy()["self"], {"engines": ["builtin", "command"]})
+
     def test_what_cannot_be_meant_is_told_in_the_words_of_the_command_line(self):
         for arguments, said in [
             (["--commands", "others"], "commands can be allowed to a peer by its id, not to all of `others`"),

@@ -28,6 +28,7 @@ struct CommandTests {
             ("a\r\nb\r\r\nc\r", .crlf, ["a", "b\r", "c\r"]),
             ("a b\n  c\td ", .words, ["a", "b", "c", "d"]),
             ("a\tb\\n\n", .kv, ["a\tb\\n"]),
+            ("a\n\nb\t\nc", .kv, ["a\t", "\t", "b\t", "c\t"]),
         ] as [(String, RecordChunk.Format, [String])]
     )
     func records(input: String, format: RecordChunk.Format, output: [String]) throws {
@@ -36,11 +37,24 @@ struct CommandTests {
         #expect(helper.pairs == output)
     }
 
-    @Test("A reduce's pairs are lines of key, tab, value, or of the key alone")
-    func pairs() throws {
+    @Test(
+        "Pairs are lines of key, tab, value for combine and reduce; the tab is there without a value too",
+        arguments: [FunctionRole.combine, .reduce]
+    )
+    func pairs(role: FunctionRole) throws {
         let helper = try helper("cat -A")
-        try helper.reduce([("a", "1"), ("a", nil), ("b", ""), ("c", "x\ty")])
-        #expect(helper.pairs == ["a^I1$", "a$", "b^I$", "c^Ix^Iy$"])
+        try helper.reduce([("a", "1"), ("a", nil), ("b", ""), ("c", "x\ty")], role)
+        #expect(helper.pairs == ["a^I1$", "a^I$", "b^I$", "c^Ix^Iy$"])
+    }
+
+    @Test("A combine that passes lines on changes nothing")
+    func combinedPairs() throws {
+        let helper = try helper("cat")
+        let pairs = [("a", "1"), ("a", nil), ("", nil), ("c", "x\t")]
+        try helper.reduce(pairs, .combine)
+        #expect(helper.pairs == ["a\t1", "a", "", "c\tx\t"])
+        try helper.reduce(pairs, .reduce)
+        #expect(helper.pairs.suffix(4) == ["a\t1", "a\t", "\t", "c\tx\t"])
     }
 
     @Test("A classic word count runs as it is, attempt after attempt")

@@ -56,9 +56,12 @@ final class Helper {
         try process.end(onAnswer: take)
     }
 
-    /// One reduce attempt over pairs.
-    func reduce(_ pairs: [(key: String, value: String?)]) throws(FunctionProcess.Fault) {
-        try process.begin(TaskStart(role: .reduce, seed: []))
+    /// One attempt of a reduce, or of a combine, over pairs.
+    func reduce(
+        _ pairs: [(key: String, value: String?)],
+        _ role: FunctionRole = .reduce
+    ) throws(FunctionProcess.Fault) {
+        try process.begin(TaskStart(role: role, seed: []))
         var packed: [UInt8] = []
         for pair in pairs { PackedPairs.append(key: pair.key.utf8, value: pair.value?.utf8, to: &packed) }
         try send(.input, [], packed)

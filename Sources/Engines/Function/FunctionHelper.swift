@@ -32,7 +32,7 @@ final class FunctionHelper {
     ) throws(TaskFault) {
         self.function = function
         self.folder = folder
-        memoryByteLimit = settings.limits.memoryByteCount
+        memoryByteLimit = settings.limits(for: function.engine).memoryByteCount
         if let spare = spares?.take(function.engine, memoryByteLimit: memoryByteLimit) {
             process = spare
         } else {
@@ -55,6 +55,7 @@ final class FunctionHelper {
         terms: SandboxTerms,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void = { _ in }
     ) throws(TaskFault) {
+        let limits = settings.limits(for: function.engine)
         let preparation = Preparation(
             engine: function.engine,
             roles: roles,
@@ -62,12 +63,12 @@ final class FunctionHelper {
             program: function.program,
             arguments: settings.arguments.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
             skipLimit: UInt64(clamping: settings.skipBad),
-            limits: settings.limits,
+            limits: limits,
             folder: folder?.path ?? "",
             hiddenFolder: terms.hiddenFolder,
             isForeign: terms.isForeign
         )
-        let loadMilliseconds = FunctionHelper.loadMilliseconds(settings.limits)
+        let loadMilliseconds = FunctionHelper.loadMilliseconds(limits)
         let end = ContinuousClock.now + .milliseconds(Int64(loadMilliseconds))
         process.isCancelled = { ContinuousClock.now > end }
         do throws(FunctionProcess.Fault) {

@@ -33,6 +33,13 @@ package final class JobFunctions: Sendable {
 
     /// The version of how functions are run; part of the keys of remembered outputs.
     package static let version = 1
+    /// The version of what commands read, and of how their lines are understood; likewise.
+    package static let commandVersion = 2
+
+    /// Names what runs the functions of a job, for the keys of its outputs.
+    package static func version(for spec: JobSpec) -> String {
+        spec.hasCommands ? "functions \(version), commands \(commandVersion)" : "functions \(version)"
+    }
 
     /// Functions that were loaded and checked.
     ///
@@ -107,7 +114,7 @@ package final class JobFunctions: Sendable {
         limits: TaskLimits = TaskLimits(),
         idle: IdleHelpers? = nil
     ) throws(TaskFault) -> Readiness {
-        let settings = FunctionSettings(limits: FunctionLimits(limits), skipBad: 0, arguments: [:])
+        let settings = FunctionSettings(limits: limits, skipBad: 0, arguments: [:])
         let helper = try FunctionHelper(
             function,
             roles: [],
@@ -136,8 +143,8 @@ package final class JobFunctions: Sendable {
     ) throws(TaskFault) -> FunctionHelper {
         if use.withLock({ $0 }) == .closed { throw .cancelled }
         if let helper = idle.take(function, of: self) { return helper }
-        if let helper = try takeChecked(function, onAnswer: onAnswer) { return helper }
         let loaded = try self.function(function)
+        if let helper = try takeChecked(loaded, onAnswer: onAnswer) { return helper }
         var folder: WorkingFolder?
         if loaded.engine == .command, let room = room.withLock({ $0 }) {
             folder = try WorkingFolder(
@@ -161,15 +168,16 @@ package final class JobFunctions: Sendable {
     ///
     /// - Throws: what the file is refused for; `nil` when the process is not there, or not what it was.
     private func takeChecked(
-        _ function: FunctionReference,
+        _ function: LoadedFunction,
         onAnswer: (FunctionAnswer) throws(TaskFault) -> Void
     ) throws(TaskFault) -> FunctionHelper? {
+        let memoryByteLimit = settings.limits(for: function.engine).memoryByteCount
         guard !terms.isForeign,
-            let helper = idle.takeChecked(function, memoryByteLimit: settings.limits.memoryByteCount)
+            let helper = idle.takeChecked(function.reference, memoryByteLimit: memoryByteLimit)
         else { return nil }
         do throws(TaskFault) {
             try helper.prepare(
-                roles: spec.roles(of: function),
+                roles: spec.roles(of: function.reference),
                 settings: settings,
                 terms: terms,
                 onAnswer: onAnswer

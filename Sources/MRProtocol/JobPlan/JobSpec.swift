@@ -67,6 +67,9 @@ public struct JobSpec: Hashable, Sendable {
 
     /// Map, combine and reduce, as far as there are any.
     public var functions: [FunctionReference] { [map] + (combine.map { [$0] } ?? []) + [reduce] }
+
+    /// At least one of them is a command.
+    package var hasCommands: Bool { functions.contains { if case .command = $0 { true } else { false } } }
 }
 
 /// One root that a job reads.

@@ -159,7 +159,9 @@ package actor TaskRunner: WorkerDelegate {
 
     /// Holds the next attempts of a job to the limits that its submitter has by now.
     private func bound(_ job: HostedJob, _ grant: PolicyGrant) {
-        let limits = grant.limits.forPeers.bounding(job.wantedLimits)
+        var wanted = job.execution.spec
+        wanted.limits = job.wantedLimits
+        let limits = grant.limits.boundingPeers(wanted)
         guard limits != job.limits else { return }
         job.limits = limits
         // Functions that are loading meet it when they are there.
@@ -229,7 +231,7 @@ package actor TaskRunner: WorkerDelegate {
         }
         let grant = try admit(spec, of: master)
         let wantedLimits = spec.limits
-        spec.limits = grant.limits.forPeers.bounding(wantedLimits)
+        spec.limits = grant.limits.boundingPeers(spec)
         do {
             let inputs = try store.makeIngest()
             let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in [master] })

@@ -78,7 +78,7 @@ package final class FunctionLibrary: Sendable {
 
     /// Starts a process for a function of this node's own user that is about to be named.
     func expect(_ engine: EngineKind, limits: TaskLimits) {
-        idleHelpers.spares.start(engine, memoryByteLimit: FunctionLimits(limits).memoryByteCount)
+        idleHelpers.spares.start(engine, memoryByteLimit: FunctionLimits(limits, for: engine).memoryByteCount)
     }
 
     /// Loads one function within `limits` and says what it can do.

@@ -22,7 +22,7 @@ package protocol JobEngines: Sendable {
 extension JobEngines {
     /// Names all that runs functions of `spec`, as keys of tasks and calls to workers do.
     func version(for spec: JobSpec) -> String {
-        spec.userFunctions.isEmpty ? version : "functions \(JobFunctions.version), \(version)"
+        spec.userFunctions.isEmpty ? version : "\(JobFunctions.version(for: spec)), \(version)"
     }
 
     /// Runs may be merged in any order, neighbours or not, without a change of the result.

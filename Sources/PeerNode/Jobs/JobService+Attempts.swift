@@ -138,7 +138,7 @@ extension JobService {
         job.status.failedAttemptCount += 1
         job.share(of: attempt.worker) { $0.attemptsFailed += 1 }
         var failure = failure(fault, of: attempt, in: job)
-        failure.details += report?.lastLines ?? []
+        failure.details += report?.lastLines(besides: failure.details) ?? []
         job.lastFailures[attempt.item] = failure
         if job.status.failures.count < JobLimits.maxFailuresShown { job.status.failures.append(failure) }
         job.note(

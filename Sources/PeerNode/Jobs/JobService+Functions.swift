@@ -52,8 +52,7 @@ extension JobService {
 
     /// The engine that attempts of a job need, as calls name it.
     nonisolated func engineName(for spec: JobSpec) -> String {
-        let hasCommand = spec.functions.contains { if case .command = $0 { true } else { false } }
-        if hasCommand { return commandEngineName }
+        if spec.hasCommands { return commandEngineName }
         return spec.userFunctions.isEmpty ? engineName : functionEngineName
     }
 
@@ -63,7 +62,7 @@ extension JobService {
     /// JavaScript and WebAssembly, in any mix with built-ins.
     nonisolated var functionEngineName: String { "functions-\(JobFunctions.version)/\(engines.version)" }
     /// Commands, in any mix with the others.
-    nonisolated var commandEngineName: String { "commands-\(JobFunctions.version)/\(engines.version)" }
+    nonisolated var commandEngineName: String { "commands-\(JobFunctions.commandVersion)/\(engines.version)" }
 
     /// The engines that this node runs for `peer`.
     nonisolated func engineNames(for peer: PeerID) async -> [String] {
@@ -180,10 +179,18 @@ extension TaskReport {
         return dropped > 0 ? shown + ["and \(dropped) lines more"] : shown
     }
 
-    /// The last lines of the log, for the report of a failure.
-    var lastLines: [String] {
-        log.split(separator: 0x0a).suffix(JobLimits.maxLogLinesPerFailure).map { line in
-            "  log: " + String(decoding: line.prefix(JobLimits.maxLogLineByteCount), as: UTF8.self)
+    /// The last lines of the log, for the report of a failure; none when `details` end with them, as a command's do.
+    func lastLines(besides details: [String]) -> [String] {
+        let lines = log.split(separator: 0x0a).suffix(JobLimits.maxLogLinesPerFailure)
+        // Of a long line a command's details have the end.
+        if let last = lines.last, let told = details.last?.trimmingPrefix(AttemptFailure.stackMark),
+            String(decoding: last, as: UTF8.self).hasSuffix(told)
+        {
+            return []
+        }
+        return lines.map { line in
+            AttemptFailure.logMark
+                + String(decoding: line.prefix(JobLimits.maxLogLineByteCount), as: UTF8.self)
         }
     }
 }

@@ -132,6 +132,18 @@ public struct AttemptFailure: Hashable, Sendable {
         self.code = code
         self.message = message
     }
+
+    /// What details begin with that are lines of a function's stack, or of a command's last words.
+    static let stackMark = "    "
+    /// What details begin with that are lines of the attempt's log.
+    static let logMark = "  log: "
+
+    /// The details without lines of a log that were told already.
+    package func details(besides log: [String]) -> [String] {
+        let marks = [AttemptFailure.stackMark, AttemptFailure.logMark]
+        let told = Set(log.flatMap { line in marks.map { $0 + line } })
+        return details.filter { !told.contains($0) }
+    }
 }
 
 /// Everything that is shown of a job; a copy, true at the time it was taken.

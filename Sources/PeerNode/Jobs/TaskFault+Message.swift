@@ -88,7 +88,7 @@ extension FunctionFailure {
 
     /// Stack, record and excerpt, a line each; empty when nothing is known.
     var details: [String] {
-        var lines = stack.split(separator: "\n").map { "    \($0)" }
+        var lines = stack.split(separator: "\n").map { AttemptFailure.stackMark + $0 }
         if !input.isEmpty { lines.append("  record: \(input) at byte \(offset)") }
         if !excerpt.isEmpty {
             lines.append(

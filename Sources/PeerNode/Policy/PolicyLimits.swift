@@ -2,7 +2,7 @@ import FunctionProtocol
 package import MRProtocol
 
 /// Upper bounds that a policy sets on each attempt of a function; what it leaves out is unbounded for the node's own user,
-/// and the node's standard for others (`forPeers`).
+/// and the node's standard for others (`boundingPeers`).
 public struct PolicyLimits: Hashable, Sendable {
     /// What is bounded.
     public enum Name: String, Hashable, Sendable, CaseIterable {
@@ -46,18 +46,27 @@ public struct PolicyLimits: Hashable, Sendable {
     /// Sets bounds.
     public init(_ bounds: [Name: UInt64] = [:]) { self.bounds = bounds }
 
-    /// Bounds for another node's jobs: where none is set, what a job gets here that asks for nothing.
-    package var forPeers: PolicyLimits {
-        let standard = FunctionLimits()
-        let bounds = Name.allCases.map { ($0, self.bounds[$0] ?? standard[keyPath: $0.standard]) }
-        return PolicyLimits(Dictionary(uniqueKeysWithValues: bounds))
-    }
-
     /// What a job asks for, with nothing above its bound; what it leaves open, or asks without end (0), is the bound.
     package func bounding(_ limits: TaskLimits) -> TaskLimits {
         var bounded = limits
         for (name, bound) in bounds {
             let asked = limits[keyPath: name.field] ?? 0
+            bounded[keyPath: name.field] = asked == 0 ? bound : min(asked, bound)
+        }
+        return bounded
+    }
+
+    /// What another node's job asks for, with nothing above its bound.
+    ///
+    /// Where none is set the bound is what a job gets here that asks for nothing. What the job leaves open stays open there:
+    /// each of its functions gets the standard of its engine.
+    package func boundingPeers(_ spec: JobSpec) -> TaskLimits {
+        // Beside commands other functions may be silent as long as they.
+        let standard = FunctionLimits.standard(for: spec.hasCommands ? .command : .javaScript)
+        var bounded = bounding(spec.limits)
+        for name in Name.allCases where bounds[name] == nil {
+            guard let asked = bounded[keyPath: name.field] else { continue }
+            let bound = standard[keyPath: name.standard]
             bounded[keyPath: name.field] = asked == 0 ? bound : min(asked, bound)
         }
         return bounded

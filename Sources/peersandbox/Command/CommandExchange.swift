@@ -14,7 +14,7 @@ struct CommandExchange {
     private let folders: CommandFolders
     private let channel: Channel
     private var lines = InputLines()
-    private var pairs = PairLines()
+    private var pairs: PairLines
     private var errors = ErrorLines()
     private var isInputOver = false
     private var status: Int32?
@@ -22,8 +22,15 @@ struct CommandExchange {
     private var lastLook = timespec.nowMilliseconds
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readByteCount, alignment: 16)
 
-    init(_ process: CommandProcess, _ limits: FunctionLimits, _ folders: CommandFolders, _ channel: Channel) {
+    init(
+        _ process: CommandProcess,
+        _ role: FunctionRole,
+        _ limits: FunctionLimits,
+        _ folders: CommandFolders,
+        _ channel: Channel
+    ) {
         self.process = process
+        pairs = PairLines(of: role)
         self.limits = limits
         self.folders = folders
         self.channel = channel

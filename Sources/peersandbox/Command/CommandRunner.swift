@@ -50,7 +50,7 @@ final class CommandRunner: Runner {
             ProcessTree.own.killAll()
             folders.empty()
         }
-        var exchange = CommandExchange(process, limits, folders, channel)
+        var exchange = CommandExchange(process, start.role, limits, folders, channel)
         try exchange.run()
     }
 }

@@ -1,6 +1,8 @@
 import FunctionProtocol
 
 /// The bytes that a command reads from its standard input: a line for each record or pair.
+///
+/// Behind every key stands a tab, as Hadoop's `TextInputWriter` puts one there whatever the value.
 struct InputLines {
     private var lines: [UInt8] = []
     private var position = 0
@@ -30,11 +32,22 @@ struct InputLines {
         }
     }
 
-    /// A map's record without its key; `kv` records as they lie in the file, which are lines already.
+    /// A map's record without its key; of `kv` the pair as it lies in the file, as Hadoop does with formats other than
+    /// `TextInputFormat`.
     private mutating func take(_ chunk: RecordChunk) {
         switch chunk.format {
-        case .lines, .kv:
+        case .lines:
             lines = chunk.bytes
+        case .kv:
+            lines.reserveCapacity(chunk.bytes.count)
+            var rest = chunk.bytes[...]
+            while !rest.isEmpty {
+                let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+                lines += line
+                if !line.contains(UInt8(ascii: "\t")) { lines.append(UInt8(ascii: "\t")) }
+                lines.append(UInt8(ascii: "\n"))
+                rest = rest[line.endIndex...].dropFirst()
+            }
         case .crlf:
             lines.reserveCapacity(chunk.bytes.count)
             var previous: UInt8 = 0
@@ -59,10 +72,8 @@ struct InputLines {
         let isWhole = frame.body.withUnsafeBytes { bytes in
             PackedPairs.forEach(in: bytes) { key, value in
                 lines += key
-                if let value {
-                    lines.append(UInt8(ascii: "\t"))
-                    lines += value
-                }
+                lines.append(UInt8(ascii: "\t"))
+                if let value { lines += value }
                 lines.append(UInt8(ascii: "\n"))
             }
         }

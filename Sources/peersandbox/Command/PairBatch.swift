@@ -8,6 +8,10 @@ final class PairBatch {
         alignment: 8
     )
     private var count = 0
+    /// A value of no bytes is one; otherwise the pair has none.
+    private let keepsEmptyValues: Bool
+
+    init(keepsEmptyValues: Bool) { self.keepsEmptyValues = keepsEmptyValues }
 
     deinit { storage.deallocate() }
 
@@ -33,7 +37,12 @@ final class PairBatch {
         }
         let keyByteCount = UnsafeRawPointer(tab) - start
         let valueByteCount = line.count - keyByteCount - 1
-        writeHead(room, keyByteCount: keyByteCount, valueByteCount: UInt32(valueByteCount))
+        let hasValue = valueByteCount > 0 || keepsEmptyValues
+        writeHead(
+            room,
+            keyByteCount: keyByteCount,
+            valueByteCount: hasValue ? UInt32(valueByteCount) : PackedPairs.noValue
+        )
         memcpy(body, start, keyByteCount)
         memcpy(body + keyByteCount, start + keyByteCount + 1, valueByteCount)
         count += PackedPairs.headByteCount + line.count - 1

@@ -2,13 +2,17 @@ import FunctionProtocol
 import Glibc
 
 /// Makes pairs of the lines that a command writes: key, tab, value; a line without a tab is a key without a value.
+///
+/// So is a combine's line with nothing behind the tab, for that is how it reads such a key.
 struct PairLines {
     /// Longest line of output in bytes; what else is read with it must fit in the same frame.
     static let maxLineByteCount = 63 << 20
 
     /// The front of a line whose end has not come.
     private var partial: [UInt8] = []
-    private let batch = PairBatch()
+    private let batch: PairBatch
+
+    init(of role: FunctionRole) { batch = PairBatch(keepsEmptyValues: role != .combine) }
 
     /// Takes what was read; pairs of whole lines go to the channel.
     mutating func take(_ bytes: UnsafeRawBufferPointer, _ channel: Channel) throws(FunctionFault) {

@@ -41,9 +41,9 @@ struct FunctionFaultTests {
     @Test("A combine may drop pairs and emit several")
     func combineMayDrop() throws {
         let outcome = try job(combine: "grep -v c; true").run(FunctionFaultTests.input)
-        #expect(outcome.merged == Array("a\na\nb\n".utf8))
+        #expect(outcome.merged == Array("a\t\na\t\nb\t\n".utf8))
         let doubled = try job(combine: "sed p").run(FunctionFaultTests.input)
-        #expect(doubled.merged == Array("a\na\na\na\nb\nb\nc\nc\n".utf8))
+        #expect(doubled.merged == Array("a\t\na\t\na\t\na\t\nb\t\nb\t\nc\t\nc\t\n".utf8))
     }
 
     @Test("A function that runs or emits without end is stopped by its limit")
@@ -59,7 +59,7 @@ struct FunctionFaultTests {
         #expect(output.kind == .limit)
         #expect(output.message.contains("emitted pairs"))
         // What follows is served as before.
-        #expect(try job().run(FunctionFaultTests.input).merged == Array("a\na\nb\nc\n".utf8))
+        #expect(try job().run(FunctionFaultTests.input).merged == Array("a\t\na\t\nb\t\nc\t\n".utf8))
     }
 
     @Test("Counters are summed over attempts, and too many or too long ones refused")
@@ -86,7 +86,7 @@ struct FunctionFaultTests {
     func environment() throws {
         let job = job(map: "ls -A; echo left > behind; echo $mapreduce_map_input_file; cat > /dev/null")
         let two = [(name: "one", bytes: [UInt8](repeating: 0x0a, count: 1)), (name: "two", bytes: [0x61])]
-        #expect(try job.run(two).merged == Array("one\ntwo\n".utf8))
+        #expect(try job.run(two).merged == Array("one\t\ntwo\t\n".utf8))
     }
 
     @Test("A record limit over a frame is refused for a map of one's own")

@@ -9,7 +9,7 @@ import Testing
 /// A job with user functions, run in one thread with the helpers of this build.
 struct FunctionJob {
     var job: LocalJob
-    var limits = FunctionLimits()
+    var limits = TaskLimits()
     /// Bytes of the function files, by CID.
     var files: [CID: [UInt8]] = [:]
     let report = AttemptReport()

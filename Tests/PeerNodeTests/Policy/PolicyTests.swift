@@ -120,20 +120,43 @@ import Testing
 
     @Test("for other nodes the standard limits are bounds, unless others are set, and no end is the bound")
     func limitsOfPeers() {
-        let bounds = PolicyLimits([.memory: 4 << 30]).forPeers
-        var asked = TaskLimits()
-        asked.memoryByteCount = 8 << 30
-        asked.cpuMilliseconds = 1 << 40
-        asked.outputByteCount = 0
-        asked.processCount = 3
-        let bounded = bounds.bounding(asked)
+        let bounds = PolicyLimits([.memory: 4 << 30, .log: 9])
+        var job = spec(.file(PolicyTests.file))
+        job.limits.memoryByteCount = 8 << 30
+        job.limits.cpuMilliseconds = 1 << 40
+        job.limits.outputByteCount = 0
+        job.limits.processCount = 3
+        let bounded = bounds.boundingPeers(job)
         #expect(bounded.memoryByteCount == 4 << 30)
         #expect(bounded.cpuMilliseconds == 600_000)
         #expect(bounded.outputByteCount == 4 << 30)
         #expect(bounded.processCount == 3)
-        #expect(bounded.stallMilliseconds == 60_000)
-        #expect(PolicyLimits().forPeers.bounding(asked).memoryByteCount == 512 << 20)
-        #expect(PolicyLimits().bounding(asked) == asked)
+        #expect(bounded.logByteCount == 9)
+        // Each engine's own standard.
+        #expect(bounded.stallMilliseconds == nil)
+        #expect(PolicyLimits().boundingPeers(job).memoryByteCount == 512 << 20)
+        #expect(PolicyLimits().bounding(job.limits) == job.limits)
+    }
+
+    @Test(
+        "other nodes' commands may be silent for 10 minutes, their functions for 1, unless another bound is set",
+        arguments: [
+            (asked: nil, bound: nil, command: nil, function: nil),
+            (asked: 5_000, bound: nil, command: 5_000, function: 5_000),
+            (asked: 300_000, bound: nil, command: 300_000, function: 60_000),
+            (asked: 0, bound: nil, command: 600_000, function: 60_000),
+            (asked: nil, bound: 7_000, command: 7_000, function: 7_000),
+            (asked: 9_000, bound: 7_000, command: 7_000, function: 7_000),
+            (asked: 900_000, bound: 1_200_000, command: 900_000, function: 900_000),
+        ] as [(asked: UInt64?, bound: UInt64?, command: UInt64?, function: UInt64?)]
+    )
+    func silence(asked: UInt64?, bound: UInt64?, command: UInt64?, function: UInt64?) {
+        let bounds = PolicyLimits(bound.map { [.stall: $0] } ?? [:])
+        var (commands, functions) = (spec(.command("cat")), spec(.file(PolicyTests.file)))
+        commands.limits.stallMilliseconds = asked
+        functions.limits.stallMilliseconds = asked
+        #expect(bounds.boundingPeers(commands).stallMilliseconds == command)
+        #expect(bounds.boundingPeers(functions).stallMilliseconds == function)
     }
 
     // MARK: The file
