@@ -10,7 +10,7 @@ package enum ClusterLimits {
     package static let maxAttemptsPerSlotAndMaster = 8
     /// Leaves of one map attempt; groups have at most 1,024.
     package static let maxLeavesPerAttempt = 4_096
-    /// How long a worker keeps the runs of a job whose master says nothing.
+    /// How long a worker keeps the runs of a job in which it gets no task, before it asks the master whether they are wanted.
     package static let idleJobLimit = Duration.seconds(300)
     /// How often a worker looks for such jobs.
     package static let idleCheckInterval = Duration.seconds(15)

@@ -7,7 +7,7 @@ import Synchronization
 /// Executes the tasks of other masters on this node's slots.
 ///
 /// The inputs of an attempt are fetched while the attempts before it still run. What is fetched and what is made is
-/// kept for the job until its master ends it, or says nothing for `ClusterLimits.idleJobLimit`.
+/// kept for the job until its master ends it, or gives no task for `ClusterLimits.idleJobLimit` and does not want it when asked.
 package actor TaskRunner: WorkerDelegate {
     private struct JobKey: Hashable {
         var master: PeerID
@@ -48,6 +48,8 @@ package actor TaskRunner: WorkerDelegate {
             self.inputs = inputs
             lastContact = .now
         }
+
+        func isIdle(since limit: ContinuousClock.Instant) -> Bool { attemptCount == 0 && lastContact < limit }
     }
 
     private nonisolated let executor = ThreadExecutor()
@@ -57,6 +59,7 @@ package actor TaskRunner: WorkerDelegate {
     private let service: JobService
     private let signer: ReceiptSigner
     private let agent: String
+    private let isWanted: @Sendable (_ job: CID, _ master: PeerID) async -> Bool
     /// What the jobs of all masters may keep in memory together.
     private let memory: RunMemory
     private var jobs: [JobKey: HostedJob] = [:]
@@ -68,13 +71,17 @@ package actor TaskRunner: WorkerDelegate {
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// A runner on the slots of `service`.
+    ///
+    /// `isWanted` asks a master whether a job is still running.
     package init(
         store: any BlockStore,
         exchange: Exchange,
         service: JobService,
         signer: ReceiptSigner,
-        agent: String
+        agent: String,
+        isWanted: @escaping @Sendable (_ job: CID, _ master: PeerID) async -> Bool
     ) {
+        self.isWanted = isWanted
         self.store = store
         self.exchange = exchange
         fetcher = RunFetcher(store: store, exchange: exchange)
@@ -88,11 +95,23 @@ package actor TaskRunner: WorkerDelegate {
     package func run() async {
         // Cancelled: the loop ends.
         while (try? await Task.sleep(for: ClusterLimits.idleCheckInterval)) != nil {
-            let limit = ContinuousClock.now - ClusterLimits.idleJobLimit
-            for (key, job) in jobs where job.attemptCount == 0 && job.lastContact < limit { release(key) }
+            await releaseIdle(now: .now)
         }
         isStopping = true
         for stop in attempts.values { stop.set() }
+    }
+
+    /// Lets go of jobs that had no attempt for long and that their masters do not want any more.
+    ///
+    /// A straggler elsewhere may keep a job for hours in which this node has nothing to do but to hold what it made.
+    package func releaseIdle(now: ContinuousClock.Instant) async {
+        let limit = now - ClusterLimits.idleJobLimit
+        for key in jobs.filter({ $0.value.isIdle(since: limit) }).keys {
+            let isWanted = await isWanted(key.job, key.master)
+            // Meanwhile it may have been released, or begun anew.
+            guard let job = jobs[key], job.isIdle(since: limit) else { continue }
+            if isWanted { job.lastContact = now } else { release(key) }
+        }
     }
 
     // MARK: Calls
@@ -256,7 +275,12 @@ package actor TaskRunner: WorkerDelegate {
 
     /// Fetches and checks the user functions of a job, once for all of its attempts.
     private func loadFunctions(of job: HostedJob, for master: PeerID) async throws(CallFailure) {
-        while job.functions == .loading { await withCheckedContinuation { job.functionWaiters.append($0) } }
+        while job.functions == .loading {
+            await withCheckedContinuation { waiter in
+                // On the way here they may have come.
+                if job.functions == .loading { job.functionWaiters.append(waiter) } else { waiter.resume() }
+            }
+        }
         guard job.functions == .needed else { return }
         job.functions = .loading
         var loaded: JobFunctions?

@@ -64,7 +64,11 @@ final class NodeNetwork: Sendable {
             exchange: exchange,
             service: service,
             signer: signer,
-            agent: Version.agent
+            agent: Version.agent,
+            isWanted: { job, master in
+                let state = (try? await MapReducePeer(master, host: host).status(ofJob: job))?.state
+                return state == .running || state == .waiting
+            }
         )
         self.runner = runner
         membership = MembershipService(

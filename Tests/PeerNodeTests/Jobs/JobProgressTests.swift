@@ -189,7 +189,8 @@ struct JobProgressTests {
                 exchange: exchange,
                 service: worker,
                 signer: ReceiptSigner(publicKey: PublicKey(key.publicKey), sign: key.sign),
-                agent: "test/1"
+                agent: "test/1",
+                isWanted: { _, _ in true }
             )
             let calls = MapReduceService(host: there, store: store, worker: runner)
             await calls.start()
