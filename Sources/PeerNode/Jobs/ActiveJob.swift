@@ -55,6 +55,8 @@ final class ActiveJob {
     var remoteWorkers: Set<WorkerID> = []
     /// Workers that do not run the job, with what they say.
     var refusals: [WorkerID: String] = [:]
+    /// Workers that had no room once.
+    var busyWorkers: Set<WorkerID> = []
     var memories: [MemoryCandidate] = []
     var isRemembering = false
     var hasRememberedPins = false

@@ -110,6 +110,15 @@ extension JobService {
         apply(coordinator.attemptReturned(id, now: now))
     }
 
+    /// A worker has no room: said once, and the attempt goes elsewhere, or there again after a while.
+    func attemptBusy(_ id: AttemptID, _ reason: String) {
+        guard let attempt = takeRunning(id)?.attempt, !isStopping else { return }
+        if let job = active[attempt.job], job.busyWorkers.insert(attempt.worker).inserted {
+            job.note("\(name(of: attempt.worker)) has no room: \(reason)", time: WallClock.milliseconds)
+        }
+        apply(coordinator.attemptBusy(id, now: now))
+    }
+
     /// A worker does not run the job: said once, and the attempt goes elsewhere.
     func attemptRefused(_ id: AttemptID, _ reason: String) {
         guard let attempt = takeRunning(id)?.attempt, !isStopping else { return }

@@ -77,7 +77,7 @@ extension JobService {
                 switch outcome {
                 case .success(let file): merged.append((file, items))
                 case .failure(.lost(let reason)): workerLeft(peer, reason: reason)
-                case .failure(.notAllowed(let reason)):
+                case .failure(.busy(let reason)), .failure(.notAllowed(let reason)):
                     job.workersMerge = false
                     job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
                     lost += items

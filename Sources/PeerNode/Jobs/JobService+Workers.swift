@@ -282,6 +282,8 @@ extension JobService {
         } catch {
             switch error {
             case .task(let fault): attemptEnded(id, .failure(fault))
+            case .busy where request.stop.isSet: attemptEnded(id, .failure(.cancelled))
+            case .busy(let reason): attemptBusy(id, reason)
             case .notAllowed(let reason): attemptRefused(id, reason)
             case .lost(let reason):
                 workerLeft(worker.peer, reason: reason)
