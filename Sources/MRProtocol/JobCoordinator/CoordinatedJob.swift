@@ -39,16 +39,18 @@ struct CoordinatedJob: Sendable {
         var triedBy: Set<WorkerID>
     }
 
-    /// A worker that had no room for the job, and is given nothing of it for a while.
+    /// A worker that had no room for the job, or was lost, and is given nothing of it for a while.
     struct Rest: Sendable {
         var until = Duration.zero
         /// Times that it had no room since it last did something.
         var busyCount = 0
+        /// Times that it was lost; what it does afterwards does not make it steadier.
+        var lossCount = 0
 
         /// Doubles from `firstRest` to `maxRest`.
         var duration: Duration {
-            guard busyCount > 0 else { return .zero }
-            let doubled = CoordinatorLimits.firstRest * (1 << min(busyCount - 1, 16))
+            guard busyCount + lossCount > 0 else { return .zero }
+            let doubled = CoordinatorLimits.firstRest * (1 << min(busyCount + lossCount - 1, 16))
             return min(doubled, CoordinatorLimits.maxRest)
         }
     }
@@ -171,12 +173,20 @@ struct CoordinatedJob: Sendable {
     /// The worker rested as long as may be, and may never come to anything: others do what would wait for it.
     func isGivenUp(_ worker: WorkerID) -> Bool { rests[worker]?.duration == CoordinatorLimits.maxRest }
 
-    /// Gives the worker nothing for a while; what comes during that while is of the same cause, and changes nothing.
-    mutating func rest(_ worker: WorkerID, now: Duration) {
+    /// The worker had no room; what it says while it rests is of the same cause, and changes nothing.
+    mutating func noteBusy(_ worker: WorkerID, now: Duration) {
         guard !isResting(worker, now: now) else { return }
         var rest = rests[worker] ?? Rest()
         rest.busyCount += 1
         rest.until = now + rest.duration
+        rests[worker] = rest
+    }
+
+    /// The worker was lost, with whatever it had of the job.
+    mutating func noteLoss(_ worker: WorkerID, now: Duration) {
+        var rest = rests[worker] ?? Rest()
+        rest.lossCount += 1
+        rest.until = max(rest.until, now + rest.duration)
         rests[worker] = rest
     }
 }

@@ -137,7 +137,7 @@ package enum CoordinatorLimits {
     package static let firstBackoff = Duration.milliseconds(100)
     /// Longest wait before an attempt.
     package static let maxBackoff = Duration.seconds(10)
-    /// How long a worker gets nothing of a job in which it had no room; doubled each time that comes again.
+    /// How long a worker gets nothing of a job in which it had no room or was lost; doubled each time that comes again.
     package static let firstRest = Duration.seconds(1)
     /// Longest such time; a worker that was given it is not waited for any more where others can go on.
     package static let maxRest = Duration.seconds(30)

@@ -76,16 +76,24 @@ package struct JobCoordinator: Sendable {
     }
 
     /// A worker is gone, with its attempts and with every output that only it had.
+    ///
+    /// That is no failure of anybody. If it had anything of a job, and comes back, it gets nothing of that job until it has
+    /// rested, twice as long after each loss.
     package mutating func workerLost(_ worker: WorkerID, now: Duration) -> [Action] {
         guard workers.removeValue(forKey: worker) != nil else { return [] }
         roomy.remove(worker)
+        var concerned: Set<JobNumber> = []
         for attempt in attempts.values.sorted(by: { $0.id < $1.id }) where attempt.worker == worker {
             attempts[attempt.id] = nil
             requeue(attempt)
-            jobs[attempt.job]?.failureCounts[worker, default: 0] += 1
+            concerned.insert(attempt.job)
         }
         var actions: [Action] = []
-        for job in jobs.keys.sorted() { actions += withdrawOutputs(of: worker, in: job) }
+        for job in jobs.keys.sorted() {
+            let withdrawn = withdrawOutputs(of: worker, in: job)
+            if !withdrawn.isEmpty || concerned.contains(job) { jobs[job]?.noteLoss(worker, now: now) }
+            actions += withdrawn
+        }
         return actions + assign(now: now)
     }
 
@@ -141,6 +149,12 @@ package struct JobCoordinator: Sendable {
         return job.isExcluded(worker) && othersCanGoOn(without: worker, job)
     }
 
+    /// Workers that get no more attempts of a job, in order.
+    package func excludedWorkers(from job: JobNumber) -> [WorkerID] {
+        guard let counts = jobs[job]?.failureCounts else { return [] }
+        return counts.keys.filter { isExcluded($0, from: job) }.sorted()
+    }
+
     /// Slots of all workers.
     package var slotCount: Int { workers.values.reduce(0) { $0 + $1.slots } }
 
@@ -181,7 +195,7 @@ package struct JobCoordinator: Sendable {
     package mutating func attemptBusy(_ id: AttemptID, now: Duration) -> [Action] {
         guard let attempt = release(id) else { return [] }
         if jobs[attempt.job]?[attempt.item].state == .running { requeue(attempt) }
-        jobs[attempt.job]?.rest(attempt.worker, now: now)
+        jobs[attempt.job]?.noteBusy(attempt.worker, now: now)
         return assign(now: now)
     }
 

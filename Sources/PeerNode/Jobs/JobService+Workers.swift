@@ -288,7 +288,8 @@ extension JobService {
             case .busy(let reason): attemptBusy(id, reason)
             case .notAllowed(let reason): attemptRefused(id, reason)
             case .lost(let reason):
-                workerLeft(worker.peer, reason: reason)
+                // An attempt that went with an earlier loss says nothing of a worker that is back.
+                if coordinator.isRunning(id) { workerLeft(worker.peer, reason: reason) }
                 attemptEnded(id, .failure(.cancelled))
             }
         }

@@ -368,6 +368,53 @@ struct JobCoordinatorTests {
         #expect(Set(again.map(\.item.index)) == [0, 1])
     }
 
+    @Test func lossesExcludeNobodyHoweverManyAttemptsWereUnderWay() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var now = Duration.zero
+        _ = machine.add(job, shape(maps: 40), now: now)
+        for _ in 1...9 {
+            var given = starts(machine.workerJoined(there, slots: 2, now: now))
+            if given.isEmpty {
+                now = try #require(machine.nextDeadline(after: now))
+                given = starts(machine.deadlineReached(now: now))
+            }
+            #expect(given.map(\.worker) == Array(repeating: there, count: 4))
+            #expect(machine.workerLost(there, now: now).isEmpty)
+            #expect(!machine.isExcluded(there, from: job))
+        }
+        let failures = machine.jobs[job]?.stages[0].items.map(\.failureCount)
+        #expect(failures == Array(repeating: 0, count: 40), "nor do they use up what an item may fail")
+    }
+
+    @Test func aWorkerThatIsLostAgainAndAgainIsGivenLessAndLess() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var now = Duration.zero
+        _ = machine.add(job, shape(maps: 40), now: now)
+        var given = starts(machine.workerJoined(there, slots: 2, now: now))
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            // What it does meanwhile does not make it steadier.
+            _ = machine.attemptSucceeded(given[0].id, isRecorded: true, now: now)
+            _ = machine.workerLost(there, now: now)
+            #expect(machine.workerJoined(there, slots: 2, now: now).isEmpty)
+            #expect(machine.nextDeadline(after: now) == now + .seconds(seconds))
+            now += .seconds(seconds)
+            given = starts(machine.deadlineReached(now: now))
+            #expect(given.map(\.worker) == Array(repeating: there, count: 4))
+        }
+    }
+
+    @Test func whoIsLostWithoutAnythingOfTheJobLosesNothingInIt() {
+        var machine = machineOfTwo()
+        var shape = shape(maps: 12)
+        shape.stages[0].onlyWorker = here
+        _ = machine.add(job, shape, now: .zero)
+        _ = machine.workerLost(there, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        #expect(starts(machine.openStage(0, of: job, now: .zero)).map(\.worker) == [there, there])
+    }
+
     @Test func recordedOutputsSurviveTheirWorker() {
         var machine = JobCoordinator()
         _ = machine.workerJoined(there, slots: 1, now: .zero)
@@ -464,6 +511,19 @@ struct JobCoordinatorTests {
         #expect(machine.blame(there, in: job, now: .zero) == given.map { .stop($0) })
         #expect(machine.isExcluded(there, from: job))
         #expect(machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero).isEmpty)
+    }
+
+    @Test func whoeverIsExcludedIsNamedWhileAnotherCanGoOn() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        _ = machine.add(job, shape(maps: 12), now: .zero)
+        for _ in 1...3 { _ = machine.blame(there, in: job, now: .zero) }
+        #expect(machine.excludedWorkers(from: job).isEmpty, "nobody else is there")
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        #expect(machine.excludedWorkers(from: job) == [there])
+        _ = machine.workerLost(here, now: .zero)
+        #expect(machine.excludedWorkers(from: job).isEmpty)
+        #expect(machine.excludedWorkers(from: JobNumber(2)).isEmpty)
     }
 
     @Test func aWorkerBlamedThreeTimesLosesWhatOnlyItHas() throws {
