@@ -139,7 +139,7 @@ package enum CoordinatorLimits {
     package static let maxBackoff = Duration.seconds(10)
     /// How long a worker gets nothing of a job in which it had no room or was lost; doubled each time that comes again.
     package static let firstRest = Duration.seconds(1)
-    /// Longest such time; a worker that was given it is not waited for any more where others can go on.
+    /// Longest time that a worker gets nothing of such a job; whoever comes to it is not waited for any more.
     package static let maxRest = Duration.seconds(30)
     /// Attempts given to a worker for each of its slots: one runs, one waits at hand.
     package static let attemptsPerSlot = 2

@@ -91,6 +91,7 @@ extension JobService {
             let lost = lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? [])
             let isKnown = coordinator.isRunning(id)
             let doubtful = isKnown ? job?.doubtfulWorkers(fault, of: attempt, lost: lost) ?? [] : []
+            for worker in [attempt.worker] + doubtful { job?.lastFaults[worker] = fault }
             apply(
                 coordinator.attemptFailed(
                     id,
@@ -154,6 +155,26 @@ extension JobService {
             "\(failure.phase.rawValue) \(failure.task), attempt \(failure.attempt) failed: \(failure.message)",
             time: WallClock.milliseconds
         )
+    }
+
+    /// Shows which workers get no more of a job, and tells why of those that did until now.
+    func showExclusions(from job: ActiveJob) {
+        let excluded = coordinator.excludedWorkers(from: job.number)
+        guard excluded != job.excludedWorkers else { return }
+        for worker in job.excludedWorkers { job.share(of: worker) { $0.isExcluded = false } }
+        for worker in excluded { job.share(of: worker) { $0.isExcluded = true } }
+        for worker in excluded where !job.excludedWorkers.contains(worker) {
+            let fault = job.lastFaults[worker]?.naming(job.status.functionNames).message
+            let message =
+                "\(name(of: worker)) gets no more of this job after \(CoordinatorLimits.maxWorkerFailures) failures"
+                + (fault.map { ", the last: \($0)" } ?? "")
+            job.note(message, time: WallClock.milliseconds)
+            guard job.status.notes.count < JobLimits.maxNotes, !job.status.notes.contains(message) else {
+                continue
+            }
+            job.status.notes.append(message)
+        }
+        job.excludedWorkers = excluded
     }
 
     func failure(_ fault: TaskFault, of attempt: Attempt?, in job: ActiveJob) -> AttemptFailure {

@@ -111,7 +111,9 @@ extension JobService {
         job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
         // Nobody is given a second chance to keep something.
         job.workersMerge = false
-        if let worker = workerIDs[peer] { apply(coordinator.blame(worker, in: job.number, now: now)) }
+        guard let worker = workerIDs[peer] else { return }
+        job.lastFaults[worker] = fault
+        apply(coordinator.blame(worker, in: job.number, now: now))
     }
 
     /// Runs that workers keep and have not merged, in input order.
