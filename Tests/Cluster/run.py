@@ -394,6 +394,22 @@ def ten_jobs_at_once_from_three_masters():
 
 
 @check
+def more_jobs_at_once_than_a_worker_takes_of_one_master():
+    path = text("ten-a", 6 * MIB)
+    with cluster(3, "--slots", "2") as nodes:
+        cid = nodes[0].add(path)
+        words = ["-q", "run", "--detach", "--no-cache", "--map", "wc", "--reduces"]
+        jobs = {reduces: nodes[0].ctl(*words, reduces, cid).decode().split()[-1] for reduces in range(2, 44)}
+        for reduces, job in jobs.items():
+            wait(lambda: nodes[0].job(job)["state"] not in ("queued", "running"), 240, f"job {job}")
+            status = nodes[0].job(job)
+            assert status["state"] == "succeeded", status["failure"]
+            assert not any(worker["failed"] or worker["excluded"] for worker in status["workers"]), status["workers"]
+            if reduces in (2, 43):
+                assert status["result"] == expected("wc", reduces, path)[0]
+
+
+@check
 def a_large_shuffle_is_reduced_on_the_workers():
     path = text("large", 72 * MIB, words=60_000)
     with cluster(3) as nodes:
