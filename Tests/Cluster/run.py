@@ -394,6 +394,22 @@ def ten_jobs_at_once_from_three_masters():
 
 
 @check
+def more_jobs_at_once_than_a_worker_takes_of_one_master():
+    path = text("ten-a", 6 * MIB)
+    with cluster(3, "--slots", "2") as nodes:
+        cid = nodes[0].add(path)
+        words = ["-q", "run", "--detach", "--no-cache", "--map", "wc", "--reduces"]
+        jobs = {reduces: nodes[0].ctl(*words, reduces, cid).decode().split()[-1] for reduces in range(2, 44)}
+        for reduces, job in jobs.items():
+            wait(lambda: nodes[0].job(job)["state"] not in ("queued", "running"), 240, f"job {job}")
+            status = nodes[0].job(job)
+            assert status["state"] == "succeeded", status["failure"]
+            assert not any(worker["failed"] or worker["excluded"] for worker in status["workers"]), status["workers"]
+            if reduces in (2, 43):
+                assert status["result"] == expected("wc", reduces, path)[0]
+
+
+@check
 def a_large_shuffle_is_reduced_on_the_workers():
     path = text("large", 72 * MIB, words=60_000)
     with cluster(3) as nodes:
@@ -440,18 +456,45 @@ def a_lost_map_output_is_made_again():
 
 @check
 def workers_may_join_while_a_job_runs():
-    path = text("join", 48 * MIB)
-    result, _ = expected("index", 4, path)
-    with cluster(2, "--slots", "1") as nodes:
+    path = text("join", 24 * MIB)
+    result, _ = expected("wc", 4, path)
+    with cluster(1, "--slots", "1") as nodes:
         cid = nodes[0].add(path)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            run = pool.submit(nodes[1].run, JOBS["index"], 4, cid)
-            wait(lambda: mapped(nodes[1]) > 0 or run.done(), 60, "the first map tasks")
+            run = pool.submit(nodes[0].run, slow_job(), 4, cid)
+            wait(lambda: mapped(nodes[0]) > 0 or run.done(), 60, "the first map tasks")
             late = Node(f"{nodes[0].path.parent.name}/late", "--bootstrap", nodes[0].address)
             try:
                 assert run.result() == result
             finally:
                 late.stop()
+        assert worked(nodes[0], late), nodes[0].last_job()["workers"]
+
+
+@check
+def a_resumed_job_uses_workers_that_join_after_the_restart():
+    path = text("join", 24 * MIB)
+    result, _ = expected("wc", 4, path)
+    with cluster(1, "--slots", "1") as nodes:
+        cid = nodes[0].add(path)
+        words = ["-q", "run", "--detach", "--no-cache", "--reduces", 4, *slow_job(), cid]
+        job = nodes[0].ctl(*words).decode().split()[-1]
+        wait(lambda: mapped(nodes[0]) > 0, 60, "the first map tasks")
+        nodes[0].stop(signal.SIGKILL)
+        name = nodes[0].path.relative_to(SCRATCH)
+        nodes[0] = Node(name, "--slots", "1")
+        nodes.append(Node(f"{name.parent}/late", "--bootstrap", nodes[0].address))
+        wait(lambda: nodes[0].job(job)["state"] not in ("queued", "running"), 120, "the end of the job")
+        status = nodes[0].job(job)
+        assert status["state"] == "succeeded" and status["result"] == result, status
+        assert worked(nodes[0], nodes[1]), status["workers"]
+
+
+def slow_job():
+    """Counts words as the built-in does, and takes a while."""
+    path = SCRATCH / "slow.js"
+    path.write_text(FUNCTIONS["wc.js"])
+    return ["--map", path]
 
 
 @check
@@ -538,6 +581,12 @@ def nodes_in_network_namespaces():
         finally:
             for node in nodes:
                 node.stop()
+
+
+def worked(master, node):
+    """Whether a node did tasks of the master's newest job."""
+    identity = node.address.split("/")[-1]
+    return any(worker["worker"] == identity and worker["tasks"] > 0 for worker in master.last_job()["workers"])
 
 
 def mapped(node):

@@ -39,10 +39,29 @@ struct CoordinatedJob: Sendable {
         var triedBy: Set<WorkerID>
     }
 
+    /// A worker that had no room for the job, or was lost, and is given nothing of it for a while.
+    struct Rest: Sendable {
+        var until = Duration.zero
+        /// Times that it had no room since it last did something.
+        var busyCount = 0
+        /// Times that it was lost; what it does afterwards does not make it steadier.
+        var lossCount = 0
+
+        /// Doubles from `firstRest` to `maxRest`.
+        var duration: Duration {
+            guard busyCount + lossCount > 0 else { return .zero }
+            let doubled = CoordinatorLimits.firstRest * (1 << min(busyCount + lossCount - 1, 16))
+            return min(doubled, CoordinatorLimits.maxRest)
+        }
+    }
+
     var stages: [Stage]
     var retries: [Retry] = []
     var runningCount = 0
     var failureCounts: [WorkerID: Int] = [:]
+    /// Workers of whose failures one was an output that turned out wrong or lost.
+    var blamed: Set<WorkerID> = []
+    var rests: [WorkerID: Rest] = [:]
     /// Workers that do not run this job, whatever happens.
     var refusals: Set<WorkerID> = []
     /// When an attempt was last given out, as a sequence number; the job served longest ago goes first.
@@ -144,5 +163,30 @@ struct CoordinatedJob: Sendable {
 
     func isExcluded(_ worker: WorkerID) -> Bool {
         failureCounts[worker, default: 0] >= CoordinatorLimits.maxWorkerFailures
+    }
+
+    /// The worker is given nothing of the job for now.
+    func isResting(_ worker: WorkerID, now: Duration) -> Bool {
+        rests[worker].map { now < $0.until } ?? false
+    }
+
+    /// The worker rested as long as may be, and may never come to anything: others do what would wait for it.
+    func isGivenUp(_ worker: WorkerID) -> Bool { rests[worker]?.duration == CoordinatorLimits.maxRest }
+
+    /// The worker had no room; what it says while it rests is of the same cause, and changes nothing.
+    mutating func noteBusy(_ worker: WorkerID, now: Duration) {
+        guard !isResting(worker, now: now) else { return }
+        var rest = rests[worker] ?? Rest()
+        rest.busyCount += 1
+        rest.until = now + rest.duration
+        rests[worker] = rest
+    }
+
+    /// The worker was lost, with whatever it had of the job.
+    mutating func noteLoss(_ worker: WorkerID, now: Duration) {
+        var rest = rests[worker] ?? Rest()
+        rest.lossCount += 1
+        rest.until = max(rest.until, now + rest.duration)
+        rests[worker] = rest
     }
 }

@@ -137,6 +137,10 @@ package enum CoordinatorLimits {
     package static let firstBackoff = Duration.milliseconds(100)
     /// Longest wait before an attempt.
     package static let maxBackoff = Duration.seconds(10)
+    /// How long a worker gets nothing of a job in which it had no room or was lost; doubled each time that comes again.
+    package static let firstRest = Duration.seconds(1)
+    /// Longest time that a worker gets nothing of such a job; whoever comes to it is not waited for any more.
+    package static let maxRest = Duration.seconds(30)
     /// Attempts given to a worker for each of its slots: one runs, one waits at hand.
     package static let attemptsPerSlot = 2
     /// Most runs that one reduce reads; above it they are merged first.

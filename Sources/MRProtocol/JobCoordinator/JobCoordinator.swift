@@ -38,6 +38,9 @@ package struct JobCoordinator: Sendable {
             for retry in job.retries where retry.notBefore > now && job[retry.item].state == .waiting {
                 next = min(next ?? retry.notBefore, retry.notBefore)
             }
+            for (worker, rest) in job.rests where rest.until > now && workers[worker] != nil {
+                next = min(next ?? rest.until, rest.until)
+            }
         }
         return next
     }
@@ -73,22 +76,31 @@ package struct JobCoordinator: Sendable {
     }
 
     /// A worker is gone, with its attempts and with every output that only it had.
+    ///
+    /// That is no failure of anybody. If it had anything of a job, and comes back, it gets nothing of that job until it has
+    /// rested, twice as long after each loss.
     package mutating func workerLost(_ worker: WorkerID, now: Duration) -> [Action] {
         guard workers.removeValue(forKey: worker) != nil else { return [] }
         roomy.remove(worker)
+        var concerned: Set<JobNumber> = []
         for attempt in attempts.values.sorted(by: { $0.id < $1.id }) where attempt.worker == worker {
             attempts[attempt.id] = nil
             requeue(attempt)
-            jobs[attempt.job]?.failureCounts[worker, default: 0] += 1
+            concerned.insert(attempt.job)
         }
         var actions: [Action] = []
-        for job in jobs.keys.sorted() { actions += withdrawOutputs(of: worker, in: job) }
+        for job in jobs.keys.sorted() {
+            let withdrawn = withdrawOutputs(of: worker, in: job)
+            if !withdrawn.isEmpty || concerned.contains(job) { jobs[job]?.noteLoss(worker, now: now) }
+            actions += withdrawn
+        }
         return actions + assign(now: now)
     }
 
     /// An attempt ended well; `isRecorded` when its output is where no worker's loss can take it.
     package mutating func attemptSucceeded(_ id: AttemptID, isRecorded: Bool, now: Duration) -> [Action] {
         guard let attempt = release(id) else { return [] }
+        jobs[attempt.job]?.rests[attempt.worker]?.busyCount = 0
         guard jobs[attempt.job] != nil, jobs[attempt.job]?[attempt.item].state != .committed else {
             return [.discard(attempt)] + assign(now: now)
         }
@@ -116,6 +128,7 @@ package struct JobCoordinator: Sendable {
     /// withdrawn, its attempts stopped.
     package mutating func blame(_ worker: WorkerID, in job: JobNumber, now: Duration) -> [Action] {
         jobs[job]?.failureCounts[worker, default: 0] += 1
+        jobs[job]?.blamed.insert(worker)
         guard let state = jobs[job], state.isExcluded(worker),
             !mayWork(worker, on: state, stage: state.currentStage ?? 0)
         else {
@@ -130,9 +143,16 @@ package struct JobCoordinator: Sendable {
     /// Whether an attempt is given out and has not ended.
     package func isRunning(_ attempt: AttemptID) -> Bool { attempts[attempt] != nil }
 
-    /// Whether a worker gets no more attempts of a job, after too many failures.
+    /// Whether a worker gets no more attempts of a job, after too many failures, as long as others can go on.
     package func isExcluded(_ worker: WorkerID, from job: JobNumber) -> Bool {
-        jobs[job]?.isExcluded(worker) ?? false
+        guard let job = jobs[job] else { return false }
+        return job.isExcluded(worker) && othersCanGoOn(without: worker, job)
+    }
+
+    /// Workers that get no more attempts of a job, in order.
+    package func excludedWorkers(from job: JobNumber) -> [WorkerID] {
+        guard let counts = jobs[job]?.failureCounts else { return [] }
+        return counts.keys.filter { isExcluded($0, from: job) }.sorted()
     }
 
     /// Slots of all workers.
@@ -165,6 +185,17 @@ package struct JobCoordinator: Sendable {
     package mutating func attemptReturned(_ id: AttemptID, now: Duration) -> [Action] {
         guard let attempt = release(id) else { return [] }
         if jobs[attempt.job]?[attempt.item].state == .running { requeue(attempt) }
+        return assign(now: now)
+    }
+
+    /// The worker of an attempt has no room for it: that is no failure of anybody, and the item is given out again.
+    ///
+    /// The worker gets nothing of this job for `CoordinatorLimits.firstRest`, twice as long each time that it has no room
+    /// again. Whoever rests for `maxRest` is not waited for any more: what only it would still try is tried by others again.
+    package mutating func attemptBusy(_ id: AttemptID, now: Duration) -> [Action] {
+        guard let attempt = release(id) else { return [] }
+        if jobs[attempt.job]?[attempt.item].state == .running { requeue(attempt) }
+        jobs[attempt.job]?.noteBusy(attempt.worker, now: now)
         return assign(now: now)
     }
 
@@ -401,7 +432,8 @@ extension JobCoordinator {
         onlyLocal: Bool,
         now: Duration
     ) -> WorkItem? {
-        guard let job = jobs[number], let stage = job.currentStage, mayWork(worker, on: job, stage: stage)
+        guard let job = jobs[number], !job.isResting(worker, now: now), let stage = job.currentStage,
+            mayWork(worker, on: job, stage: stage)
         else {
             return nil
         }
@@ -437,10 +469,11 @@ extension JobCoordinator {
         return position.map { job.retries[$0].item }
     }
 
-    /// Whether a worker that could do an item has not tried it.
+    /// Whether a worker that could do an item, and is worth waiting for, has not tried it.
     private func isUntried(_ retry: CoordinatedJob.Retry, in job: CoordinatedJob) -> Bool {
         workers.keys.contains { worker in
-            !retry.triedBy.contains(worker) && mayWork(worker, on: job, stage: retry.item.stage)
+            !retry.triedBy.contains(worker) && !job.isGivenUp(worker)
+                && mayWork(worker, on: job, stage: retry.item.stage)
         }
     }
 
@@ -448,8 +481,17 @@ extension JobCoordinator {
     private func mayWork(_ worker: WorkerID, on job: CoordinatedJob, stage: Int) -> Bool {
         guard isAble(worker, for: job) else { return false }
         if let only = onlyWorker(of: stage, in: job) { return only == worker }
-        return !job.isExcluded(worker)
-            || workers.keys.allSatisfy { job.isExcluded($0) || !isAble($0, for: job) }
+        return !job.isExcluded(worker) || !othersCanGoOn(without: worker, job)
+    }
+
+    /// Whether a job has workers that are not excluded.
+    ///
+    /// One that is not waited for any more counts only against those whose outputs turned out wrong.
+    private func othersCanGoOn(without worker: WorkerID, _ job: CoordinatedJob) -> Bool {
+        let isBlamed = job.blamed.contains(worker)
+        return workers.keys.contains { other in
+            !job.isExcluded(other) && isAble(other, for: job) && (isBlamed || !job.isGivenUp(other))
+        }
     }
 
     /// The worker that has a stage for itself; `nil` when it cannot do it.

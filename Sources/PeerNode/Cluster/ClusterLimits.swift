@@ -18,7 +18,7 @@ package enum ClusterLimits {
     package static let inputPatience = Duration.seconds(15)
     /// How long a master waits for the answers of all workers to `Have`; who is later counts as holding nothing.
     package static let haveTimeout = Duration.seconds(3)
-    /// Jobs of fewer input bytes stay on the master: sending them away costs more than running them.
+    /// Jobs of fewer input bytes, all of them here, stay on the master: sending them away costs more than running them.
     package static let localJobByteCount: UInt64 = 4 << 20
     /// Run files of a job that the master copies to itself as they are made; up to that many bytes it also reduces by itself.
     package static let smallShuffleByteCount: UInt64 = 32 << 20

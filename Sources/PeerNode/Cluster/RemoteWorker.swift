@@ -13,6 +13,8 @@ struct RunReference: Hashable, Sendable {
 enum RemoteFailure: Error, Sendable {
     /// The attempt ran and failed, or the worker erred.
     case task(TaskFault)
+    /// The worker has no room now, or is stopping: another time, or another worker.
+    case busy(String)
     /// The worker's operator does not let this node run the job there.
     case notAllowed(String)
     /// The worker is gone, or of no use to this node.
@@ -21,7 +23,10 @@ enum RemoteFailure: Error, Sendable {
     init(_ error: CallError) {
         switch error {
         case .failure(let failure):
-            if let fault = failure.taskFault {
+            if failure.code == .busy || failure.code == .cancelled {
+                // Who ends an attempt that was not to be stopped has something else to do, such as to stop itself.
+                self = .busy(RemoteFailure.shown(error.description))
+            } else if let fault = failure.taskFault {
                 self = .task(fault)
             } else if failure.code == .notAllowed {
                 self = .notAllowed(RemoteFailure.shown(failure.message))

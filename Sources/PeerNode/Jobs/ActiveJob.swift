@@ -55,6 +55,12 @@ final class ActiveJob {
     var remoteWorkers: Set<WorkerID> = []
     /// Workers that do not run the job, with what they say.
     var refusals: [WorkerID: String] = [:]
+    /// The last that each worker did wrong.
+    var lastFaults: [WorkerID: TaskFault] = [:]
+    /// Workers that get no more of the job after too many failures.
+    var excludedWorkers: [WorkerID] = []
+    /// Workers that had no room once.
+    var busyWorkers: Set<WorkerID> = []
     var memories: [MemoryCandidate] = []
     var isRemembering = false
     var hasRememberedPins = false

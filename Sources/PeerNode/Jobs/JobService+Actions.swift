@@ -21,6 +21,7 @@ extension JobService {
             case .end(let number, let outcome): if let job = active[number] { end(job, outcome) }
             }
         }
+        for job in active.values where !job.isEnding { showExclusions(from: job) }
         scheduleWake()
     }
 

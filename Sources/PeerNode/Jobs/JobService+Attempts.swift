@@ -91,6 +91,7 @@ extension JobService {
             let lost = lostInputs + (job?.lostInputs(of: attempt.item, fault) ?? [])
             let isKnown = coordinator.isRunning(id)
             let doubtful = isKnown ? job?.doubtfulWorkers(fault, of: attempt, lost: lost) ?? [] : []
+            for worker in [attempt.worker] + doubtful { job?.lastFaults[worker] = fault }
             apply(
                 coordinator.attemptFailed(
                     id,
@@ -108,6 +109,15 @@ extension JobService {
     func giveBack(_ id: AttemptID) {
         guard takeRunning(id) != nil, !isStopping else { return }
         apply(coordinator.attemptReturned(id, now: now))
+    }
+
+    /// A worker has no room: said once, and the attempt goes elsewhere, or there again after a while.
+    func attemptBusy(_ id: AttemptID, _ reason: String) {
+        guard let attempt = takeRunning(id)?.attempt, !isStopping else { return }
+        if let job = active[attempt.job], job.busyWorkers.insert(attempt.worker).inserted {
+            job.note("\(name(of: attempt.worker)) has no room: \(reason)", time: WallClock.milliseconds)
+        }
+        apply(coordinator.attemptBusy(id, now: now))
     }
 
     /// A worker does not run the job: said once, and the attempt goes elsewhere.
@@ -145,6 +155,26 @@ extension JobService {
             "\(failure.phase.rawValue) \(failure.task), attempt \(failure.attempt) failed: \(failure.message)",
             time: WallClock.milliseconds
         )
+    }
+
+    /// Shows which workers get no more of a job, and tells why of those that did until now.
+    func showExclusions(from job: ActiveJob) {
+        let excluded = coordinator.excludedWorkers(from: job.number)
+        guard excluded != job.excludedWorkers else { return }
+        for worker in job.excludedWorkers { job.share(of: worker) { $0.isExcluded = false } }
+        for worker in excluded { job.share(of: worker) { $0.isExcluded = true } }
+        for worker in excluded where !job.excludedWorkers.contains(worker) {
+            let fault = job.lastFaults[worker]?.naming(job.status.functionNames).message
+            let message =
+                "\(name(of: worker)) gets no more of this job after \(CoordinatorLimits.maxWorkerFailures) failures"
+                + (fault.map { ", the last: \($0)" } ?? "")
+            job.note(message, time: WallClock.milliseconds)
+            guard job.status.notes.count < JobLimits.maxNotes, !job.status.notes.contains(message) else {
+                continue
+            }
+            job.status.notes.append(message)
+        }
+        job.excludedWorkers = excluded
     }
 
     func failure(_ fault: TaskFault, of attempt: Attempt?, in job: ActiveJob) -> AttemptFailure {

@@ -77,7 +77,7 @@ extension JobService {
                 switch outcome {
                 case .success(let file): merged.append((file, items))
                 case .failure(.lost(let reason)): workerLeft(peer, reason: reason)
-                case .failure(.notAllowed(let reason)):
+                case .failure(.busy(let reason)), .failure(.notAllowed(let reason)):
                     job.workersMerge = false
                     job.note("\(peer) does not merge: \(reason)", time: WallClock.milliseconds)
                     lost += items
@@ -111,7 +111,9 @@ extension JobService {
         job.note("\(peer) could not merge: \(fault.message)", time: WallClock.milliseconds)
         // Nobody is given a second chance to keep something.
         job.workersMerge = false
-        if let worker = workerIDs[peer] { apply(coordinator.blame(worker, in: job.number, now: now)) }
+        guard let worker = workerIDs[peer] else { return }
+        job.lastFaults[worker] = fault
+        apply(coordinator.blame(worker, in: job.number, now: now))
     }
 
     /// Runs that workers keep and have not merged, in input order.

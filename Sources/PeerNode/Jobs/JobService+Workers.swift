@@ -161,7 +161,9 @@ extension JobService {
         }
     }
 
-    /// Who has which leaves; `nil`: the job stays here, for it is small or nobody else is there.
+    /// Who has which leaves; `nil`: the job stays here, for it is small and all here, or this node is alone for good.
+    ///
+    /// Workers that join later may get tasks of any other job, and fetch the blocks from here.
     func holders(of plan: MapPlan) async -> [WorkerID: [Bool]]? {
         guard let cluster else { return nil }
         let leaves = plan.files.flatMap(\.leaves).map(\.cid)
@@ -170,7 +172,7 @@ extension JobService {
             return nil
         }
         let isSmall = plan.byteCount < ClusterLimits.localJobByteCount
-        if missing.isEmpty, workers.isEmpty || isSmall { return nil }
+        if missing.isEmpty, isSmall { return nil }
         var holders: [WorkerID: [Bool]] = [:]
         let absent = Set(missing)
         holders[JobService.selfWorker] = leaves.map { !absent.contains($0) }
@@ -282,9 +284,12 @@ extension JobService {
         } catch {
             switch error {
             case .task(let fault): attemptEnded(id, .failure(fault))
+            case .busy where request.stop.isSet: attemptEnded(id, .failure(.cancelled))
+            case .busy(let reason): attemptBusy(id, reason)
             case .notAllowed(let reason): attemptRefused(id, reason)
             case .lost(let reason):
-                workerLeft(worker.peer, reason: reason)
+                // An attempt that went with an earlier loss says nothing of a worker that is back.
+                if coordinator.isRunning(id) { workerLeft(worker.peer, reason: reason) }
                 attemptEnded(id, .failure(.cancelled))
             }
         }

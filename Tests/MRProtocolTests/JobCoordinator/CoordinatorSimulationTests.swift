@@ -47,12 +47,18 @@ private struct Simulation {
 
     private let failPercent: UInt64
     private let lossPercent: UInt64
+    private let busyPercent: UInt64
+    /// Workers that never have room.
+    private let busyWorkers: Set<WorkerID>
     private static let maxSteps = 20_000
 
     init(seed: UInt64) {
         random = Generator(state: seed)
         failPercent = [0, 2, 10, 30][Int(random.next() % 4)]
         lossPercent = [0, 0, 1, 4][Int(random.next() % 4)]
+        busyPercent = [0, 0, 0, 20][Int(random.next() % 4)]
+        let busyCount = [0, 0, 1, 3][Int(random.next() % 4)]
+        busyWorkers = Set((0..<busyCount).map { WorkerID($0 + 1) })
     }
 
     mutating func run() {
@@ -106,6 +112,13 @@ private struct Simulation {
             return carryOut(machine.deadlineReached(now: now))
         }
         let attempt = attempts.remove(at: Int(random.next() % UInt64(attempts.count)))
+        // This node never says that it has no room.
+        if attempt.worker != WorkerID(0),
+            busyWorkers.contains(attempt.worker) || random.next() % 100 < busyPercent
+        {
+            startCounts[attempt.job]?[attempt.item]? -= 1
+            return carryOut(machine.attemptBusy(attempt.id, now: now))
+        }
         if random.next() % 100 < failPercent { return fail(attempt) }
         carryOut(machine.attemptSucceeded(attempt.id, isRecorded: attempt.worker == WorkerID(0), now: now))
         // A worker that reports twice must not count twice.

@@ -197,6 +197,99 @@ struct JobCoordinatorTests {
         #expect(end.last == .end(job, .failed(given[0], reason: .fault(gone))))
     }
 
+    @Test func aBusyWorkerFailsNothingAndGetsNothingOfTheJobForAWhile() throws {
+        var machine = machineOfTwo()
+        let given = starts(machine.add(job, shape(maps: 9), now: .zero))
+        let busy = given.filter { $0.worker == there }
+        #expect(busy.count == 2)
+        for attempt in busy { #expect(machine.attemptBusy(attempt.id, now: .zero).isEmpty) }
+        #expect(machine.nextDeadline(after: .zero) == .seconds(1), "two at a time count once")
+        #expect(machine.deadlineReached(now: .milliseconds(999)).isEmpty)
+        #expect(starts(machine.deadlineReached(now: .seconds(1))).map(\.worker) == [there, there])
+        #expect(!machine.isExcluded(there, from: job))
+    }
+
+    @Test func itsItemsGoToOthersMeanwhileAndItToOtherJobs() throws {
+        var machine = machineOfTwo()
+        let given = starts(machine.add(job, shape(maps: 4), now: .zero))
+        for attempt in given where attempt.worker == there { _ = machine.attemptBusy(attempt.id, now: .zero) }
+        for attempt in given where attempt.worker == here {
+            let next = starts(machine.attemptSucceeded(attempt.id, isRecorded: true, now: .zero))
+            #expect(next.map(\.worker) == [here])
+        }
+        #expect(starts(machine.add(JobNumber(2), shape(maps: 1), now: .zero)).map(\.worker) == [there])
+    }
+
+    @Test func theRestOfABusyWorkerDoublesUntilItDoesSomething() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        var attempt = try #require(starts(machine.add(job, shape(maps: 1), now: .zero)).first)
+        var now = Duration.zero
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            #expect(machine.attemptBusy(attempt.id, now: now).isEmpty)
+            let deadline = try #require(machine.nextDeadline(after: now), "it would wait for ever")
+            #expect(deadline - now == .seconds(seconds))
+            now = deadline
+            attempt = try #require(starts(machine.deadlineReached(now: now)).first)
+        }
+        let reduce = starts(machine.attemptSucceeded(attempt.id, isRecorded: true, now: now))[0]
+        _ = machine.attemptBusy(reduce.id, now: now)
+        #expect(machine.nextDeadline(after: now) == now + .seconds(1))
+    }
+
+    @Test func aFailedItemIsNotKeptForAWorkerThatIsAlwaysBusy() throws {
+        var machine = machineOfTwo()
+        let given = starts(machine.add(job, shape(maps: 2), now: .zero))
+        #expect(given.map(\.worker) == [here, there])
+        #expect(machine.attemptFailed(given[0].id, transient, randomness: 0, now: .zero).isEmpty)
+        #expect(starts(machine.attemptBusy(given[1].id, now: .zero)).map(\.item) == [given[1].item])
+        var now = Duration.zero
+        var begun: [Attempt] = []
+        while now < .seconds(60), begun.isEmpty {
+            now = try #require(machine.nextDeadline(after: now))
+            for attempt in starts(machine.deadlineReached(now: now)) {
+                #expect(attempt.worker == there, "it waits for the one that has not tried it")
+                begun = starts(machine.attemptBusy(attempt.id, now: now))
+            }
+        }
+        #expect(begun.map(\.item) == [given[0].item])
+        #expect(begun.map(\.worker) == [here])
+    }
+
+    @Test func whoeverFailedGoesOnWhenTheOthersAreAlwaysBusy() throws {
+        var machine = machineOfTwo()
+        var now = Duration.zero
+        var busy = starts(machine.add(job, shape(maps: 12), now: now)).filter { $0.worker == there }
+        for _ in 1...3 {
+            let failing = try #require(machine.running(on: here).first)
+            _ = machine.attemptFailed(failing, transient, randomness: 0, now: now)
+        }
+        #expect(machine.isExcluded(here, from: job))
+        var begun: [Attempt] = []
+        while now < .seconds(60), !begun.contains(where: { $0.worker == here }) {
+            for attempt in busy { begun += starts(machine.attemptBusy(attempt.id, now: now)) }
+            now = try #require(machine.nextDeadline(after: now))
+            busy = starts(machine.deadlineReached(now: now))
+        }
+        #expect(begun.contains { $0.worker == here })
+        #expect(!machine.isExcluded(here, from: job))
+    }
+
+    @Test func aWorkerWhoseOutputsWereWrongDoesNotGoOnWhileTheOthersAreBusy() throws {
+        var machine = machineOfTwo()
+        var now = Duration.zero
+        var honest = starts(machine.add(job, shape(maps: 12), now: now)).filter { $0.worker == here }
+        for _ in 1...3 { honest += starts(machine.blame(there, in: job, now: now)) }
+        for _ in 1...9 {
+            for attempt in honest { #expect(machine.attemptBusy(attempt.id, now: now).isEmpty) }
+            now = try #require(machine.nextDeadline(after: now))
+            honest = starts(machine.deadlineReached(now: now))
+            #expect(!honest.isEmpty)
+            #expect(honest.allSatisfy { $0.worker == here })
+        }
+        #expect(machine.isExcluded(there, from: job))
+    }
+
     @Test func fourthFailureEndsTheJobWithThatAttempt() {
         var machine = JobCoordinator()
         _ = machine.workerJoined(here, slots: 1, now: .zero)
@@ -273,6 +366,53 @@ struct JobCoordinatorTests {
         #expect(machine.workerLost(there, now: .zero) == [.withdraw(job, given[0].item)])
         let again = starts(machine.workerJoined(here, slots: 1, now: .zero))
         #expect(Set(again.map(\.item.index)) == [0, 1])
+    }
+
+    @Test func lossesExcludeNobodyHoweverManyAttemptsWereUnderWay() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var now = Duration.zero
+        _ = machine.add(job, shape(maps: 40), now: now)
+        for _ in 1...9 {
+            var given = starts(machine.workerJoined(there, slots: 2, now: now))
+            if given.isEmpty {
+                now = try #require(machine.nextDeadline(after: now))
+                given = starts(machine.deadlineReached(now: now))
+            }
+            #expect(given.map(\.worker) == Array(repeating: there, count: 4))
+            #expect(machine.workerLost(there, now: now).isEmpty)
+            #expect(!machine.isExcluded(there, from: job))
+        }
+        let failures = machine.jobs[job]?.stages[0].items.map(\.failureCount)
+        #expect(failures == Array(repeating: 0, count: 40), "nor do they use up what an item may fail")
+    }
+
+    @Test func aWorkerThatIsLostAgainAndAgainIsGivenLessAndLess() throws {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        var now = Duration.zero
+        _ = machine.add(job, shape(maps: 40), now: now)
+        var given = starts(machine.workerJoined(there, slots: 2, now: now))
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            // What it does meanwhile does not make it steadier.
+            _ = machine.attemptSucceeded(given[0].id, isRecorded: true, now: now)
+            _ = machine.workerLost(there, now: now)
+            #expect(machine.workerJoined(there, slots: 2, now: now).isEmpty)
+            #expect(machine.nextDeadline(after: now) == now + .seconds(seconds))
+            now += .seconds(seconds)
+            given = starts(machine.deadlineReached(now: now))
+            #expect(given.map(\.worker) == Array(repeating: there, count: 4))
+        }
+    }
+
+    @Test func whoIsLostWithoutAnythingOfTheJobLosesNothingInIt() {
+        var machine = machineOfTwo()
+        var shape = shape(maps: 12)
+        shape.stages[0].onlyWorker = here
+        _ = machine.add(job, shape, now: .zero)
+        _ = machine.workerLost(there, now: .zero)
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        #expect(starts(machine.openStage(0, of: job, now: .zero)).map(\.worker) == [there, there])
     }
 
     @Test func recordedOutputsSurviveTheirWorker() {
@@ -373,6 +513,19 @@ struct JobCoordinatorTests {
         #expect(machine.attemptSucceeded(given[0].id, isRecorded: true, now: .zero).isEmpty)
     }
 
+    @Test func whoeverIsExcludedIsNamedWhileAnotherCanGoOn() {
+        var machine = JobCoordinator()
+        _ = machine.workerJoined(there, slots: 1, now: .zero)
+        _ = machine.add(job, shape(maps: 12), now: .zero)
+        for _ in 1...3 { _ = machine.blame(there, in: job, now: .zero) }
+        #expect(machine.excludedWorkers(from: job).isEmpty, "nobody else is there")
+        _ = machine.workerJoined(here, slots: 1, now: .zero)
+        #expect(machine.excludedWorkers(from: job) == [there])
+        _ = machine.workerLost(here, now: .zero)
+        #expect(machine.excludedWorkers(from: job).isEmpty)
+        #expect(machine.excludedWorkers(from: JobNumber(2)).isEmpty)
+    }
+
     @Test func aWorkerBlamedThreeTimesLosesWhatOnlyItHas() throws {
         var machine = machineOfTwo()
         let given = starts(machine.add(job, shape(maps: 4), now: .zero))
@@ -458,5 +611,12 @@ struct JobCoordinatorTests {
     @Test func manyRunsAreMergedBeforeTheReduce() {
         let shape = JobShape(maps: Array(repeating: .init(), count: 513), reduces: [.init()])
         #expect(shape.stages.map(\.items.count) == [513, 9, 1])
+    }
+}
+
+extension JobCoordinator {
+    /// Attempts that a worker has, in the order in which it was given them.
+    fileprivate func running(on worker: WorkerID) -> [AttemptID] {
+        attempts.values.filter { $0.worker == worker }.map(\.id).sorted()
     }
 }

@@ -114,6 +114,10 @@ struct LyingWorkerTests {
                 #expect(status.result == expected.result)
                 let share = try #require(status.workers.first { $0.worker == "\(liar.localPeer)" })
                 #expect(share.attemptsFailed > 0 || status.failedAttemptCount > 0, "it was given work")
+                let note = "\(liar.localPeer) gets no more of this job after 3 failures, the last: "
+                #expect(share.isExcluded == status.notes.contains { $0.hasPrefix(note) })
+                if lie == .foreignSignature { #expect(share.isExcluded, "\(status.notes)") }
+                #expect(!status.workers.contains { $0.worker == "self" && $0.isExcluded })
                 #expect(
                     status.counters.inputBytes == UInt64(text.count),
                     "what it said it had read is not counted"
