@@ -34,6 +34,7 @@ final class Channel {
             return frame
         case .end:
             isInputOpen = false
+            Channel.page?[.frame] = 0
             return nil
         case .prepare, .begin, .ready, .output, .counter, .log, .status, .skipped, .done, .failed:
             send(
@@ -94,6 +95,9 @@ extension Channel {
         isInputOpen = true
         frameCount = 0
     }
+
+    /// Says that the attempt gets on.
+    static func getsOn() { page?[.steps] += 1 }
 
     /// Says that the record or batch at this offset of the frame at hand is being mapped.
     func isAt(_ offset: UInt64) {

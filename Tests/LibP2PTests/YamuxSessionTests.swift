@@ -349,6 +349,18 @@ struct YamuxSessionRuleTests {
         #expect(session.receive(frame(.windowUpdate, .syn, 975, 0)) == [.terminate(.duplicateStream(tooOld))])
     }
 
+    @Test("Of many gaps each id may come once")
+    func gaps() {
+        var session = YamuxSession.quiet(.listener)
+        let opens =
+            Array(stride(from: UInt32(1), to: 400, by: 4)) + Array(stride(from: UInt32(399), to: 2, by: -4))
+        for id in opens {
+            #expect(session.receive(frame(.windowUpdate, .syn, id, 0)) == [.accept(YamuxStreamID(id))])
+        }
+        let last = YamuxStreamID(3)
+        #expect(session.receive(frame(.windowUpdate, .syn, 3, 0)) == [.terminate(.duplicateStream(last))])
+    }
+
     @Test("A refused stream's id is used, too")
     func refusedID() {
         var session = YamuxSession.quiet(.listener) { $0.maxInboundStreamCount = 0 }

@@ -341,6 +341,30 @@ struct WebAssemblyTests {
         #expect(helper.process.record?.offset == 7 + 32 * 1024)
     }
 
+    @Test("A module that is killed at its end was at no record")
+    func killedAtEnd() throws {
+        var module = WasmText.map([])
+        module.functions.append(
+            .init(name: "mr_end", parameters: [WasmText.i32], code: [0x03, 0x40, 0x0c, 0, 0x0b])
+        )
+        let helper = try WebAssemblyTests.helper(module.bytes, limits: FunctionLimits(cpuMilliseconds: 200))
+        #expect(functionFault { _ = try helper.map("a\n") }?.code == .limit)
+        #expect(helper.process.record == nil)
+    }
+
+    @Test("Pairs come in pieces of 32 KiB or so, all of them")
+    func pairPieces() throws {
+        // The pair at hand is emitted as it came, batch by batch.
+        let module = WasmText.map(
+            imports: [WebAssemblyTests.emit],
+            buffer: [0x41, 0],
+            [0x41, 0, 0x20, 1, 0x10, 0]
+        )
+        let helper = try WebAssemblyTests.helper(module.bytes)
+        let keys = (0..<300).map { "\($0)" + String(repeating: "k", count: 300) }
+        #expect(try helper.map(keys.map { $0 + "\tv\n" }.joined(), .kv) == keys.map { Pair($0, "v") })
+    }
+
     @Test("A pair on which a module traps is shown as a line")
     func pairExcerpt() throws {
         let helper = try WebAssemblyTests.helper(WasmText.map([0x00]).bytes)

@@ -154,6 +154,8 @@ final class FunctionMapRun {
     /// A failure that the process could not tell the place of, for it was killed or died, with the record that it was at.
     private func located(_ fault: TaskFault, _ helper: FunctionHelper) -> TaskFault {
         guard case .userFunction(var failure) = fault, failure.kind == .limit || failure.kind == .crashed,
+            // A combine may fail meanwhile, whose process is another.
+            failure.role == FunctionRole.map.label,
             failure.input.isEmpty, let record = helper.record, record.frame <= frameCount,
             let segment = firstFrames.last(where: { $0.frame <= record.frame })?.segment,
             let excerpt = excerpt(at: record.offset, of: segment)

@@ -94,7 +94,7 @@ package struct YamuxSession: ~Copyable, Sendable {
         self.role = role
         self.limits = limits
         nextStreamNumber = role == .dialer ? 1 : 2
-        openedByPeer = OpenedStreamIDs(first: role == .dialer ? 2 : 1)
+        openedByPeer = OpenedStreamIDs(first: YamuxStreamID(role == .dialer ? 2 : 1))
         lastReceived = now
         pingBudget = AbuseBudget(limits.pings, now: now)
         resetBudget = AbuseBudget(limits.resets, now: now)

@@ -106,12 +106,27 @@ package actor TaskRunner: WorkerDelegate {
     /// A straggler elsewhere may keep a job for hours in which this node has nothing to do but to hold what it made.
     package func releaseIdle(now: ContinuousClock.Instant) async {
         let limit = now - ClusterLimits.idleJobLimit
-        for key in jobs.filter({ $0.value.isIdle(since: limit) }).keys {
-            let isWanted = await isWanted(key.job, key.master)
-            // Meanwhile it may have been released, or begun anew.
-            guard let job = jobs[key], job.isIdle(since: limit) else { continue }
-            if isWanted { job.lastContact = now } else { release(key) }
+        let idle = jobs.filter { $0.value.isIdle(since: limit) }.keys
+        // At once: one master that is slow to answer keeps no other's jobs.
+        await withDiscardingTaskGroup { group in
+            for key in idle {
+                group.addTask {
+                    let isWanted = await self.isWanted(key.job, key.master)
+                    await self.took(isWanted, key, idleSince: limit, now: now)
+                }
+            }
         }
+    }
+
+    /// A master said whether it wants an idle job, which meanwhile may have been released or begun anew.
+    private func took(
+        _ isWanted: Bool,
+        _ key: JobKey,
+        idleSince limit: ContinuousClock.Instant,
+        now: ContinuousClock.Instant
+    ) {
+        guard let job = jobs[key], job.isIdle(since: limit) else { return }
+        if isWanted { job.lastContact = now } else { release(key) }
     }
 
     // MARK: Calls

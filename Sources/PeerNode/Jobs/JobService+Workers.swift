@@ -64,7 +64,8 @@ extension JobService {
 
     /// How far a job of this node is, for peers that ask.
     func statusMessage(ofJob cid: CID) -> JobStatusMessage? {
-        guard let status = active.values.first(where: { $0.status.specCID == cid })?.status else {
+        guard let status = active.values.first(where: { $0.status.specCID == cid && !$0.isEnding })?.status
+        else {
             return nil
         }
         var message = JobStatusMessage()

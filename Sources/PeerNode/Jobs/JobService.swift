@@ -413,6 +413,8 @@ extension JobService {
     func wake(at time: Duration) async {
         // A cancelled sleep means that the service stops: nothing is due any more.
         guard (try? await Task.sleep(for: max(.zero, time - now))) != nil, !isStopping else { return }
+        // What came earlier has asked for this time again, if it is still one.
+        guard wakeTime == time else { return }
         wakeTime = nil
         apply(coordinator.deadlineReached(now: now))
     }

@@ -86,13 +86,27 @@ struct WasmBatch {
 
     /// The batch, cut into pieces.
     var pieces: [Piece] {
+        if let kvRecords { return WasmBatch.pieces(of: kvRecords) }
         var pieces: [Piece] = []
         var start = 0
         while start < bytes.count {
             let end = end(ofPieceAt: start)
-            let first = kvRecords?.first { $0.range.lowerBound == start }
-            pieces.append(Piece(range: start..<end, offset: first?.offset ?? offset + UInt64(start)))
+            pieces.append(Piece(range: start..<end, offset: offset + UInt64(start)))
             start = end
+        }
+        return pieces
+    }
+
+    private static func pieces(of records: [Record]) -> [Piece] {
+        var pieces: [Piece] = []
+        var first = records.first
+        for (index, record) in records.enumerated() {
+            guard let start = first else { break }
+            let end = record.range.upperBound
+            let isLast = index == records.count - 1
+            guard isLast || end - start.range.lowerBound >= pieceByteCount else { continue }
+            pieces.append(Piece(range: start.range.lowerBound..<end, offset: start.offset))
+            first = isLast ? nil : records[index + 1]
         }
         return pieces
     }
@@ -100,9 +114,6 @@ struct WasmBatch {
     private func end(ofPieceAt start: Int) -> Int {
         let least = start + WasmBatch.pieceByteCount
         guard least < bytes.count else { return bytes.count }
-        if let kvRecords {
-            return kvRecords.first { $0.range.upperBound >= least }?.range.upperBound ?? bytes.count
-        }
         let rest = bytes[(bytes.startIndex + least - 1)...]
         let last = rest.firstIndex(where: format == .words ? RecordChunkView.isSpace : { $0 == 0x0a })
         return last.map { $0 - bytes.startIndex + 1 } ?? bytes.count

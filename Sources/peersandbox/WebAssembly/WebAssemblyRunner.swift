@@ -103,6 +103,7 @@ extension WebAssemblyRunner {
         guard try machine.start() else { return trap }
         let records = batch.records(in: piece)
         for record in records {
+            Channel.getsOn()
             try machine.place(input: batch.input, offset: record.offset)
             if try !call(batch, record.range, isAlone: true) { return batch.describe(machine.trap, record) }
         }
