@@ -244,16 +244,61 @@ struct ExchangeFaultTests {
         }
     }
 
-    @Test("a thread that reads a block nobody sends is freed when its reader is cancelled")
+    @Test("a thread that reads a block nobody sends is freed when its reader is cancelled; so is its want")
     func cancelledReader() async throws {
-        try await withNodes(2) { _, nodes in
-            let reading = Task {
-                try await nodes[0].exchange.reading(cid, in: nodes[0].store) { store in try store.block(cid) }
-            }
-            while await nodes[0].exchange.status().wantCount == 0 { await Task.yield() }
+        try await withNodes(2, clock: StillClock().now) { _, nodes in
+            let exchange = nodes[0].exchange
+            let reading = reader(nodes[0])
+            while await exchange.fetchers[cid]?.count != 2 { await Task.yield() }
             reading.cancel()
             let error = await #expect(throws: BlockStoreError.self) { try await reading.value }
             #expect(error?.code == .notFound)
+            while await exchange.status().wantCount > 0 { await Task.yield() }
+            #expect(await exchange.fetches.isEmpty)
+        }
+    }
+
+    @Test("a reader that is cancelled takes the block from nobody else who waits for it")
+    func cancelledBesideOthers() async throws {
+        try await withNodes(2, clock: StillClock().now) { _, nodes in
+            let exchange = nodes[0].exchange
+            let staying = Task { try await exchange.block(cid) }
+            let leaving = reader(nodes[0])
+            while await exchange.fetchers[cid]?.count != 3 { await Task.yield() }
+            leaving.cancel()
+            await #expect(throws: BlockStoreError.self) { try await leaving.value }
+            while await exchange.fetchers[cid]?.count != 1 { await Task.yield() }
+            _ = try nodes[1].put([bytes])
+            await nodes[1].exchange.stored([(cid, bytes.count)])
+            #expect(try await staying.value == bytes)
+        }
+    }
+
+    /// A reader as `cat` is one: of the block, while everything under it is fetched ahead.
+    private func reader(_ node: TestNode) -> Task<[UInt8], any Error> {
+        Task { try await node.exchange.reading(cid, in: node.store) { store in try store.block(cid) } }
+    }
+
+    @Test("a block that several fetches wait for is one wait, and each counts what no other one does")
+    func oneWaitPerBlock() async throws {
+        let clock = StillClock()
+        try await withNodes(2, clock: clock.now) { _, nodes in
+            let exchange = nodes[0].exchange
+            let cids = (0..<3).map { CID.of(noise(100, seed: $0 + 1), codec: .raw) }
+            let reading = reader(nodes[0])
+            while await exchange.fetchers[cid]?.count != 2 { await Task.yield() }
+            clock.advance(to: .seconds(3))
+            #expect(await exchange.status().waits.map(\.cid) == [cid])
+            let fetching = [[cid] + cids[..<2], Array(cids[1...])].map { wanted in
+                Task { try await exchange.ensure(wanted, ingest: nodes[0].store.makeIngest()) }
+            }
+            while await exchange.fetchers.count != 4 { await Task.yield() }
+            clock.advance(to: .seconds(6))
+            let waits = await exchange.status().waits
+            #expect(waits.map(\.missingCount) == [3, 1])
+            #expect(waits.last?.cid == cids[2])
+            reading.cancel()
+            for fetch in fetching { fetch.cancel() }
         }
     }
 

@@ -107,8 +107,23 @@ package actor Exchange {
         status.droppedWantCount = server.droppedWantCount
         status.wantCount = client.wantCount
         status.peerCount = client.usablePeerCount
-        status.waits = waits().map(\.wait)
+        status.waits = distinctWaits()
         return status
+    }
+
+    /// What fetches wait for that have got nothing for a while, where a block that several wait for is in one of them: in
+    /// that of the fetch that waits for most.
+    private func distinctWaits() -> [FetchWait] {
+        let time = now
+        let waiting = fetches.values.filter { $0.isWaiting(now: time) }.sorted {
+            ($1.wanted.count, $0.lastProgress) < ($0.wanted.count, $1.lastProgress)
+        }
+        var shown: Set<CID> = []
+        return waiting.compactMap { fetch in
+            let cids = Set(fetch.wanted.keys).subtracting(shown)
+            shown.formUnion(cids)
+            return wait(of: fetch, for: cids)
+        }
     }
 
     /// What fetches wait for that have got nothing for a while, with the lease that their blocks go under.
@@ -143,11 +158,14 @@ package actor Exchange {
             // A stream that ends badly is replaced at the next want.
             try? await readMessages(from: peer, on: stream)
         case .fetch(let cid, let options, let ingest, let latch):
-            do throws(ExchangeError) {
-                _ = try await fetchOne(cid, ingest: ingest, options: options)
-                latch.complete(nil)
-            } catch {
-                latch.complete(error)
+            // A thread that is freed meanwhile wants the block no more.
+            await latch.released.cancelling {
+                do throws(ExchangeError) {
+                    _ = try await self.fetchOne(cid, ingest: ingest, options: options)
+                    latch.complete(nil)
+                } catch {
+                    latch.complete(error)
+                }
             }
         }
     }
