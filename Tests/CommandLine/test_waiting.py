@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 from home import PATIENCE, PEERCTL, HomeCase
@@ -48,6 +49,39 @@ class Clients(HomeCase):
         out, err = process.communicate(b"y", timeout=PATIENCE)
         self.assertEqual(process.returncode, 0, err)
         self.assertEqual(len(self.ctl("cat", out.decode().strip()).out), PIECE + PIPE + 1)
+
+
+class Fetches(HomeCase):
+    # A CID whose block nobody has, and the seconds after which a fetch without a peer ends by itself.
+    MISSING, FETCH = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", 30
+
+    def waits(self):
+        return json.loads(self.ctl("--json", "status").out)["waits"]
+
+    def check_withdrawn(self, *verb, end):
+        """Runs a command that waits for a block; when `end` has ended it, nobody waits for the block any more."""
+        self.start_daemon()
+        began = time.monotonic()
+        process = self.start(*verb)
+        while not (waits := self.waits()):
+            self.assertIsNone(process.poll(), process.stderr)
+        self.assertEqual(len(waits), 1, waits)
+        end(process)
+        process.communicate(timeout=PATIENCE)
+        while self.waits():
+            self.assertLess(time.monotonic() - began, self.FETCH / 2, "the fetch goes on")
+
+    def test_a_cat_that_is_killed_ends_its_fetch(self):
+        self.check_withdrawn("cat", self.MISSING, end=subprocess.Popen.kill)
+
+    def test_a_cat_that_gives_up_ends_its_fetch(self):
+        self.check_withdrawn("--timeout", "4s", "cat", self.MISSING, end=lambda process: None)
+
+    def test_an_ls_that_is_interrupted_ends_its_fetch(self):
+        self.check_withdrawn("ls", self.MISSING, end=lambda process: process.send_signal(signal.SIGINT))
+
+    def test_a_check_of_a_function_that_is_killed_ends_its_fetch(self):
+        self.check_withdrawn("function", "check", self.MISSING, end=subprocess.Popen.kill)
 
 
 class Daemons(HomeCase):

@@ -1,9 +1,10 @@
 import BlockStore
 import LibP2P
 import Multiformats
-import PeerNode
 import Synchronization
 import Testing
+
+@testable import PeerNode
 
 @Suite("Exchange: peers that lie, stall or leave, and callers that give up", .timeLimit(.minutes(1)))
 struct ExchangeFaultTests {
@@ -243,16 +244,115 @@ struct ExchangeFaultTests {
         }
     }
 
-    @Test("a thread that reads a block nobody sends is freed when its reader is cancelled")
+    @Test("a thread that reads a block nobody sends is freed when its reader is cancelled; so is its want")
     func cancelledReader() async throws {
-        try await withNodes(2) { _, nodes in
-            let reading = Task {
-                try await nodes[0].exchange.reading(cid, in: nodes[0].store) { store in try store.block(cid) }
-            }
-            while await nodes[0].exchange.status().wantCount == 0 { await Task.yield() }
+        try await withNodes(2, clock: StillClock().now) { _, nodes in
+            let exchange = nodes[0].exchange
+            let reading = reader(nodes[0])
+            while await exchange.fetchers[cid]?.count != 2 { await Task.yield() }
             reading.cancel()
             let error = await #expect(throws: BlockStoreError.self) { try await reading.value }
             #expect(error?.code == .notFound)
+            while await exchange.status().wantCount > 0 { await Task.yield() }
+            #expect(await exchange.fetches.isEmpty)
+        }
+    }
+
+    @Test("a reader that is cancelled takes the block from nobody else who waits for it")
+    func cancelledBesideOthers() async throws {
+        try await withNodes(2, clock: StillClock().now) { _, nodes in
+            let exchange = nodes[0].exchange
+            let staying = Task { try await exchange.block(cid) }
+            let leaving = reader(nodes[0])
+            while await exchange.fetchers[cid]?.count != 3 { await Task.yield() }
+            leaving.cancel()
+            await #expect(throws: BlockStoreError.self) { try await leaving.value }
+            while await exchange.fetchers[cid]?.count != 1 { await Task.yield() }
+            _ = try nodes[1].put([bytes])
+            await nodes[1].exchange.stored([(cid, bytes.count)])
+            #expect(try await staying.value == bytes)
+        }
+    }
+
+    /// A reader as `cat` is one: of the block, while everything under it is fetched ahead.
+    private func reader(_ node: TestNode) -> Task<[UInt8], any Error> {
+        Task { try await node.exchange.reading(cid, in: node.store) { store in try store.block(cid) } }
+    }
+
+    @Test("a block that several fetches wait for is one wait, and each counts what no other one does")
+    func oneWaitPerBlock() async throws {
+        let clock = StillClock()
+        try await withNodes(2, clock: clock.now) { _, nodes in
+            let exchange = nodes[0].exchange
+            let cids = (0..<3).map { CID.of(noise(100, seed: $0 + 1), codec: .raw) }
+            let reading = reader(nodes[0])
+            while await exchange.fetchers[cid]?.count != 2 { await Task.yield() }
+            clock.advance(to: .seconds(3))
+            #expect(await exchange.status().waits.map(\.cid) == [cid])
+            let fetching = [[cid] + cids[..<2], Array(cids[1...])].map { wanted in
+                Task { try await exchange.ensure(wanted, ingest: nodes[0].store.makeIngest()) }
+            }
+            while await exchange.fetchers.count != 4 { await Task.yield() }
+            clock.advance(to: .seconds(6))
+            let waits = await exchange.status().waits
+            #expect(waits.map(\.missingCount) == [3, 1])
+            #expect(waits.last?.cid == cids[2])
+            reading.cancel()
+            for fetch in fetching { fetch.cancel() }
+        }
+    }
+
+    @Test("who asks later for a block that everybody lacks has its own time for it: it is asked for again")
+    func laterCaller() async throws {
+        let clock = StillClock()
+        try await withNodes(1, clock: clock.now) { network, nodes in
+            let exchange = nodes[0].exchange
+            let lacking = Lacking(cid)
+            let peer = await ScriptedPeer(9, in: network) { try await lacking.answer($0, $1) }
+            try await with(peer, connectedTo: nodes[0]) {
+                let first = Task { try await exchange.block(cid) }
+                _ = try await exchange.block(lacking.others[0].0)
+                clock.advance(to: .seconds(7))
+                let second = Task { try await exchange.block(cid) }
+                while await exchange.fetchers[cid]?.count != 2 { await Task.yield() }
+                lacking.give(bytes)
+                clock.advance(to: .seconds(10))
+                let error = await #expect(throws: ExchangeError.self) { try await first.value }
+                #expect(error?.code == .unavailable)
+                #expect(try await second.value == bytes)
+            }
+        }
+    }
+
+    @Test("the time of who asks later ends, too: after all of the grace, and no sooner")
+    func laterCallerFails() async throws {
+        let clock = StillClock()
+        try await withNodes(1, clock: clock.now) { network, nodes in
+            let exchange = nodes[0].exchange
+            let lacking = Lacking(cid)
+            let peer = await ScriptedPeer(9, in: network) { try await lacking.answer($0, $1) }
+            try await with(peer, connectedTo: nodes[0]) {
+                let first = Task { try await exchange.block(cid) }
+                _ = try await exchange.block(lacking.others[0].0)
+                clock.advance(to: .seconds(7))
+                let waited = Mutex(Duration.zero)
+                let options = FetchOptions(onEvent: { event in
+                    if case .waiting(let wait) = event { waited.withLock { $0 = wait.waited } }
+                })
+                let second = Task { try await exchange.block(cid, options: options) }
+                while await exchange.fetchers[cid]?.count != 2 { await Task.yield() }
+                clock.advance(to: .seconds(10))
+                await #expect(throws: ExchangeError.self) { try await first.value }
+                // Comes with the answer that the peer lacks the first one still.
+                _ = try await exchange.block(lacking.others[1].0)
+                clock.advance(to: .milliseconds(16_999))
+                while waited.withLock({ $0 }) < .milliseconds(9_999) { await Task.yield() }
+                #expect(await exchange.fetchers[cid]?.count == 1)
+                clock.advance(to: .seconds(17))
+                let error = await #expect(throws: ExchangeError.self) { try await second.value }
+                #expect(error?.message.contains("none came with it in 10 s") == true)
+                #expect(await exchange.status().wantCount == 0)
+            }
         }
     }
 
@@ -333,5 +433,43 @@ struct ExchangeFaultTests {
             try await node.host.connect(to: peer.host.localPeer, addresses: [])
             try await body()
         }
+    }
+}
+
+/// What a peer says that lacks a block for as long as it is not given it.
+private final class Lacking: Sendable {
+    private struct State {
+        var asked: Set<CID> = []
+        var bytes: [UInt8]?
+    }
+
+    private let cid: CID
+    private let state = Mutex(State())
+    /// Blocks that it has.
+    ///
+    /// It waits until it is asked for one of them to say that it lacks the other one: who gets the one has heard of the
+    /// other.
+    let others = [UInt64(1), 2].map { seed in
+        let bytes = noise(50, seed: seed)
+        return (CID.of(bytes, codec: .raw), bytes)
+    }
+
+    init(_ cid: CID) { self.cid = cid }
+
+    func give(_ bytes: [UInt8]) { state.withLock { $0.bytes = bytes } }
+
+    func answer(_ message: BitswapMessage, _ reply: ScriptedPeer.Reply) async throws {
+        let answer = state.withLock { state -> BitswapMessage? in
+            state.asked.formUnion(message.cids(.have) + message.cids(.block))
+            guard state.asked.contains(cid) else { return nil }
+            let had = others.filter { state.asked.contains($0.0) }
+            if let bytes = state.bytes { return .blocks(had + [(cid, bytes)]) }
+            guard !had.isEmpty else { return nil }
+            state.asked = []
+            var answer = BitswapMessage.blocks(had)
+            answer.presences = BitswapMessage.presences([cid], isHeld: false).presences
+            return answer
+        }
+        if let answer { try await reply(answer) }
     }
 }

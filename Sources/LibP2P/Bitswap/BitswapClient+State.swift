@@ -4,6 +4,8 @@ extension BitswapClient {
     /// One wanted block.
     struct WantState: Sendable {
         let priority: Int32
+        /// How long it waits for a holder to appear after the last refusal.
+        let grace: Duration
         /// Peers believed to hold the block: hints, and who said HAVE.
         private(set) var holders: Set<PeerID>
         /// Holders on their own word.
@@ -22,8 +24,9 @@ extension BitswapClient {
         private(set) var fetchingFrom: PeerID?
         private(set) var giveUpAt: Duration
 
-        init(priority: Int32, hints: [PeerID], giveUpAt: Duration) {
+        init(priority: Int32, hints: [PeerID], grace: Duration, giveUpAt: Duration) {
             self.priority = priority
+            self.grace = grace
             holders = Set(hints.prefix(BitswapClient.maxSearchedPeerCount))
             self.giveUpAt = giveUpAt
         }

@@ -78,12 +78,15 @@ package struct BitswapClient: Sendable {
     ///   - cids: the blocks; those already wanted are joined.
     ///   - hints: peers that are believed to hold them; they are asked first.
     ///   - patience: how long to wait for somebody to have a block that nobody has.
+    ///   - grace: how long to wait for a holder to appear once all peers have said that they lack a block; for those
+    ///     already wanted that remains as it is.
     ///   - now: time since an origin that the driver chose.
     /// - Returns: what to do now.
     package mutating func want(
         _ cids: some Sequence<CID>,
         hints: [PeerID] = [],
         patience: Duration,
+        grace: Duration = BitswapClient.refusalGrace,
         now: Duration
     ) -> [Action] {
         var refused: [Action] = []
@@ -96,7 +99,12 @@ package struct BitswapClient: Sendable {
             } else if wantCount >= Self.maxWantCount {
                 refused.append(.fail(cid, .tooManyWants(limit: Self.maxWantCount)))
             } else {
-                queued[cid] = WantState(priority: nextPriority, hints: hints, giveUpAt: now + patience)
+                queued[cid] = WantState(
+                    priority: nextPriority,
+                    hints: hints,
+                    grace: grace,
+                    giveUpAt: now + patience
+                )
                 nextPriority = nextPriority == 1 ? Int32.max : nextPriority - 1
                 queue.append(cid)
             }
@@ -228,7 +236,7 @@ package struct BitswapClient: Sendable {
         else {
             return nil
         }
-        return want.lastRefusal + Self.refusalGrace
+        return want.lastRefusal + want.grace
     }
 
     /// Somebody connected was asked, or holds the block and is only busy: that peer's own deadline decides.

@@ -54,10 +54,12 @@ package final class ControlServer: Sendable {
     }
 
     private func answer(_ request: HTTPRequest, _ responder: HTTPResponder) async {
-        do {
-            try await route(request, responder)
-        } catch {
-            responder.respond(NodeError.wrap(error))
+        await responder.whileClientStays {
+            do {
+                try await self.route(request, responder)
+            } catch {
+                responder.respond(NodeError.wrap(error))
+            }
         }
     }
 

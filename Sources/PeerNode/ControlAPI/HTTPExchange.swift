@@ -21,6 +21,8 @@ final class HTTPExchange: @unchecked Sendable {
 
     let requestBody: BytePipe
     let responseBody: BytePipe
+    /// The client closed the connection.
+    let clientLeft = EndSignal()
     private let answer = Mutex<Answer?>(nil)
     private let wake: @Sendable () -> Void
 
@@ -29,6 +31,9 @@ final class HTTPExchange: @unchecked Sendable {
     private let closesAfterwards: Bool
     private var receivedWholeBody: Bool
     private var isPaused = false
+    /// Nothing is read until there is something to write.
+    private var awaitsWork = false
+    private let hasChunkedBody: Bool
     private var sentHead = false
     private var isChunked = false
 
@@ -41,6 +46,7 @@ final class HTTPExchange: @unchecked Sendable {
         responseBody = BytePipe(onBytes: wake)
         awaitsUnreadBody = head.hasBody && !head.isChunked
         receivedWholeBody = !awaitsUnreadBody
+        hasChunkedBody = head.isChunked
         // A body in chunks is refused unread, and one of unknown length confuses the library's keep-alive.
         closesAfterwards = head.isChunked || (head.method != .get && head.contentLength == nil)
         waker.exchange = self
@@ -58,6 +64,16 @@ final class HTTPExchange: @unchecked Sendable {
 
     // MARK: Service thread
 
+    /// Reads nothing while the work for a whole request brings nothing to write.
+    ///
+    /// Else the library would neither take the end of a connection that the client closes meanwhile nor stop asking for
+    /// it. It writes only while it reads.
+    func awaitWork() {
+        guard let wsi, receivedWholeBody, !hasChunkedBody else { return }
+        awaitsWork = true
+        lws_rx_flow_control(wsi, 0)
+    }
+
     /// Takes a piece of the request's body.
     func receive(_ bytes: UnsafeRawBufferPointer) {
         guard let wsi, awaitsUnreadBody else { return }
@@ -70,23 +86,30 @@ final class HTTPExchange: @unchecked Sendable {
     func bodyEnded() {
         receivedWholeBody = true
         requestBody.finish()
+        awaitWork()
         resume()
     }
 
     /// Looks at what has changed: room for the request's body, bytes of the answer.
     func resume() {
         guard let wsi else { return }
-        if isPaused, requestBody.hasRoom {
+        if isPaused, !receivedWholeBody, requestBody.hasRoom {
             isPaused = false
             lws_rx_flow_control(wsi, 1)
         }
-        if receivedWholeBody, answer.withLock({ $0 != nil }) { lws_callback_on_writable(wsi) }
+        guard receivedWholeBody, answer.withLock({ $0 != nil }) else { return }
+        if awaitsWork {
+            awaitsWork = false
+            lws_rx_flow_control(wsi, 1)
+        }
+        lws_callback_on_writable(wsi)
     }
 
     func connectionEnded() {
         wsi = nil
         requestBody.fail("the client went away")
         responseBody.fail("the client went away")
+        clientLeft.end()
     }
 
     /// Writes the head or the next piece of the answer; -1 closes the connection.
@@ -99,7 +122,9 @@ final class HTTPExchange: @unchecked Sendable {
             return 0
         }
         switch responseBody.poll(upTo: HTTPExchange.writeByteCount) {
-        case .nothingYet: return 0
+        case .nothingYet:
+            awaitWork()
+            return 0
         case .bytes(let bytes):
             guard writePiece(bytes, wsi, scratch) else { return -1 }
             lws_callback_on_writable(wsi)
@@ -199,6 +224,11 @@ package final class HTTPResponder: Sendable {
         _ = exchange.responseBody.offer(body)
         exchange.responseBody.finish()
         exchange.begin(.init(status: status, contentType: contentType, contentLength: UInt64(body.count)))
+    }
+
+    /// Does the work for the request; it is cancelled when the client closes the connection.
+    func whileClientStays(_ work: @escaping @Sendable () async -> Void) async {
+        await exchange.clientLeft.cancelling(work)
     }
 
     /// Starts an answer whose body follows through `write`.

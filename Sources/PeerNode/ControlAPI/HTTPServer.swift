@@ -182,6 +182,7 @@ package final class HTTPServer: @unchecked Sendable {
         let exchange = HTTPExchange(wsi: wsi, head: head) { [weak self] exchange in self?.wake(exchange) }
         slot.pointee = UnsafeRawPointer(Unmanaged.passRetained(exchange).toOpaque())
         lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0)
+        exchange.awaitWork()
         if head.expectsContinue { exchange.sendContinue(scratch) }
         let request = HTTPRequest(
             method: method,

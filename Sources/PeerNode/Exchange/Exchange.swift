@@ -107,14 +107,29 @@ package actor Exchange {
         status.droppedWantCount = server.droppedWantCount
         status.wantCount = client.wantCount
         status.peerCount = client.usablePeerCount
-        status.waits = waits().map(\.wait)
+        status.waits = distinctWaits()
         return status
+    }
+
+    /// What fetches wait for that have got nothing for a while, where a block that several wait for is in one of them: in
+    /// that of the fetch that waits for most.
+    private func distinctWaits() -> [FetchWait] {
+        let time = now
+        let waiting = fetches.values.filter { $0.isWaiting(now: time) }.sorted {
+            ($1.wanted.count, $0.lastProgress) < ($0.wanted.count, $1.lastProgress)
+        }
+        var shown: Set<CID> = []
+        return waiting.compactMap { fetch in
+            let cids = Set(fetch.wanted.keys).subtracting(shown)
+            shown.formUnion(cids)
+            return wait(of: fetch, for: cids)
+        }
     }
 
     /// What fetches wait for that have got nothing for a while, with the lease that their blocks go under.
     package func waits() -> [(ingest: Ingest, wait: FetchWait)] {
         fetches.values.filter { $0.isWaiting(now: now) }.compactMap { fetch in
-            wait(of: fetch).map { (fetch.ingest, $0) }
+            wait(of: fetch, for: fetch.wanted.keys).map { (fetch.ingest, $0) }
         }
     }
 
@@ -143,11 +158,14 @@ package actor Exchange {
             // A stream that ends badly is replaced at the next want.
             try? await readMessages(from: peer, on: stream)
         case .fetch(let cid, let options, let ingest, let latch):
-            do throws(ExchangeError) {
-                _ = try await fetchOne(cid, ingest: ingest, options: options)
-                latch.complete(nil)
-            } catch {
-                latch.complete(error)
+            // A thread that is freed meanwhile wants the block no more.
+            await latch.released.cancelling {
+                do throws(ExchangeError) {
+                    _ = try await self.fetchOne(cid, ingest: ingest, options: options)
+                    latch.complete(nil)
+                } catch {
+                    latch.complete(error)
+                }
             }
         }
     }
@@ -209,27 +227,54 @@ package actor Exchange {
     }
 
     private func failed(_ cid: CID, _ fault: BitswapFault) {
-        for id in fetchers[cid] ?? [] {
-            guard let fetch = fetches[id] else { continue }
-            switch fault {
-            case .tooManyWants(let limit):
+        switch fault {
+        case .tooManyWants(let limit):
+            for id in fetchers[cid] ?? [] {
                 fail(id, ExchangeError(.tooMuch, "over \(limit) blocks are wanted at once", cid: cid))
-            case .allLack(_, let count): fail(id, .allLack(cid, peerCount: count))
-            case .nobodyHas(_, let asked):
-                let quietFor = now - fetch.lastProgress
-                if quietFor < fetch.options.patience {
-                    // Other blocks of the fetch still come: this one gets another round.
-                    let rest = fetch.options.patience - quietFor
-                    apply(client.want([cid], hints: fetch.options.holders(cid), patience: rest, now: now))
-                } else {
-                    fail(id, unavailable(cid, asked: asked, patience: fetch.options.patience))
-                }
             }
+        case .allLack(_, let count): allLack(cid, peerCount: count)
+        case .nobodyHas(_, let asked):
+            let time = now
+            for id in fetchers[cid] ?? [] { askAgain(cid, for: id, askedPeerCount: asked, now: time) }
         }
     }
 
-    private func unavailable(_ cid: CID, asked: Int, patience: Duration) -> ExchangeError {
-        .unavailable(cid, asked: asked, connected: connectedPeerCount, patience: patience)
+    /// All peers lack a block: fails the fetches that have given it its grace, and asks again for those that began later.
+    private func allLack(_ cid: CID, peerCount: Int) {
+        let time = now
+        var later: [(id: Int, grace: Duration)] = []
+        for id in fetchers[cid] ?? [] {
+            guard let since = fetches[id]?.wanted[cid] else { continue }
+            let grace = since + BitswapClient.refusalGrace - time
+            if grace > .zero {
+                later.append((id, grace))
+            } else {
+                fail(id, .allLack(cid, peerCount: peerCount))
+            }
+        }
+        // One round for all of them: whoever asks after it has begun gets one of its own.
+        guard let grace = later.map(\.grace).max() else { return }
+        for (id, _) in later { askAgain(cid, for: id, askedPeerCount: peerCount, grace: grace, now: time) }
+    }
+
+    /// Gives a block another round within a fetch's patience: other blocks of the fetch still come, or an older fetch has
+    /// begun the want.
+    private func askAgain(
+        _ cid: CID,
+        for id: Int,
+        askedPeerCount: Int,
+        grace: Duration = BitswapClient.refusalGrace,
+        now: Duration
+    ) {
+        guard let fetch = fetches[id] else { return }
+        let patience = fetch.options.patience
+        let rest = patience - (now - fetch.lastProgress)
+        guard rest > .zero else {
+            let connected = connectedPeerCount
+            fail(id, .unavailable(cid, asked: askedPeerCount, connected: connected, patience: patience))
+            return
+        }
+        apply(client.want([cid], hints: fetch.options.holders(cid), patience: rest, grace: grace, now: now))
     }
 
     private var connectedPeerCount: Int { links.values.count { $0.isConnected } }
@@ -255,7 +300,7 @@ package actor Exchange {
         guard let fetch = fetches[id] else { return }
         if fetch.wanted.isEmpty { fetches[id]?.restartClock(now: now) }
         for cid in cids {
-            fetches[id]?.wanted.insert(cid)
+            fetches[id]?.wanted[cid] = now
             fetchers[cid, default: []].insert(id)
         }
         for (holders, group) in groups(of: cids, by: fetch.options.holders) {
@@ -290,7 +335,7 @@ package actor Exchange {
         guard let fetch = fetches.removeValue(forKey: id) else { return }
         fetch.signal.finish()
         var unwanted: [CID] = []
-        for cid in fetch.wanted {
+        for cid in fetch.wanted.keys {
             fetchers[cid]?.remove(id)
             if fetchers[cid]?.isEmpty == true {
                 fetchers[cid] = nil
@@ -308,17 +353,16 @@ package actor Exchange {
     private func giveNotices(now: Duration) {
         for (id, fetch) in fetches where fetch.isWaiting(now: now) && fetch.noticeAt <= now {
             fetches[id]?.noticeAt = now + ExchangeLimits.noticeDelay
-            if let wait = wait(of: fetch) { fetch.options.onEvent(.waiting(wait)) }
+            if let wait = wait(of: fetch, for: fetch.wanted.keys) { fetch.options.onEvent(.waiting(wait)) }
         }
     }
 
-    private func wait(of fetch: Fetch) -> FetchWait? {
-        guard let cid = fetch.wanted.min(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) else {
-            return nil
-        }
+    /// What to say of a fetch that waits for `cids`; `nil` when these are none.
+    private func wait(of fetch: Fetch, for cids: some Collection<CID>) -> FetchWait? {
+        guard let cid = cids.min(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) else { return nil }
         return FetchWait(
             cid: cid,
-            missingCount: fetch.wanted.count,
+            missingCount: cids.count,
             peerCount: connectedPeerCount,
             waited: now - fetch.lastProgress
         )
@@ -332,8 +376,8 @@ struct Fetch {
     let ingest: Ingest
     /// Wakes the caller: something arrived, or it is over.
     let signal: AsyncStream<Void>.Continuation
-    /// Blocks asked for and not here yet.
-    var wanted: Set<CID> = []
+    /// Blocks asked for and not here yet, and when each was asked for.
+    var wanted: [CID: Duration] = [:]
     /// Blocks that the caller has not taken yet.
     var arrived: [FetchedBlock] = []
     var failure: ExchangeError?
@@ -359,7 +403,7 @@ struct Fetch {
     }
 
     mutating func arrived(_ block: FetchedBlock, now: Duration) {
-        wanted.remove(block.cid)
+        wanted[block.cid] = nil
         arrived.append(block)
         restartClock(now: now)
         signal.yield()

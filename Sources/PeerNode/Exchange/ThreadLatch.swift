@@ -14,6 +14,8 @@ final class ThreadLatch: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let done = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var state = State.open
+    /// `complete` was called: the thread waits no more.
+    let released = EndSignal()
 
     init() {
         pthread_mutex_init(mutex, nil)
@@ -33,6 +35,7 @@ final class ThreadLatch: @unchecked Sendable {
         if case .open = state { state = .complete(error) }
         pthread_cond_broadcast(done)
         pthread_mutex_unlock(mutex)
+        released.end()
     }
 
     /// Blocks the thread until `complete` is called.

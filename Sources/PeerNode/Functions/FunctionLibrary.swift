@@ -61,13 +61,12 @@ package final class FunctionLibrary: Sendable {
     /// - Throws: `TaskFault`; `PolicyRefusal` when `peer` may not use an engine here.
     func load(_ spec: JobSpec, from peer: PeerID?) async throws -> JobFunctions? {
         guard !spec.userFunctions.isEmpty else { return nil }
-        let loader = loader(reading(from: peer))
         let gate = gate
         let terms = terms(for: peer)
         let isSandboxed = spec.functions.contains { if case .file = $0 { true } else { false } }
         // Known before a byte of another node's function is fetched; those of the own user need no whole sandbox.
         if isSandboxed, peer != nil { try gate.admitConfined(from: peer, await sandboxState()) }
-        return try await threads.run {
+        return try await withLoader(from: peer) { loader in
             let functions = try loader.load(spec)
             for function in functions { try gate.admit(PolicyEngine(function.engine), from: peer) }
             let ready = try loader.prepare(spec, functions, terms)
@@ -88,8 +87,7 @@ package final class FunctionLibrary: Sendable {
         -> FunctionDescription
     {
         if case .file(let cid) = source, let known = descriptions.withLock({ $0[cid] }) { return known }
-        let loader = loader(reading(from: nil))
-        let description = try await threads.run { try loader.describe(source, limits) }
+        let description = try await withLoader(from: nil) { try $0.describe(source, limits) }
         if case .file(let cid) = source {
             descriptions.withLock { known in
                 if known.count >= FunctionLibrary.maxDescriptionCount { known = [:] }
@@ -140,11 +138,24 @@ package final class FunctionLibrary: Sendable {
         }
     }
 
-    private func reading(from peer: PeerID?) -> any BlockStore {
-        guard let exchange else { return store }
+    /// Runs `body`, which blocks its thread, with a loader of blocks here and at `peer`; a cancelled task waits for none.
+    private func withLoader<Value: Sendable>(
+        from peer: PeerID?,
+        _ body: @escaping @Sendable (FunctionLoader) throws -> Value
+    ) async throws -> Value {
+        guard let exchange else {
+            let loader = loader(store)
+            return try await threads.run { try body(loader) }
+        }
         let holders = peer.map { [$0] } ?? []
         let options = FetchOptions(patience: ClusterLimits.inputPatience, holders: { _ in holders })
-        return FetchingStore(store, exchange: exchange, options: options)
+        let reading = FetchingStore(store, exchange: exchange, options: options)
+        let loader = loader(reading)
+        return try await withTaskCancellationHandler {
+            try await threads.run { try body(loader) }
+        } onCancel: {
+            reading.cancel()
+        }
     }
 }
 

@@ -230,6 +230,21 @@ struct BitswapClientTests {
         #expect(client.wantCount == 0)
     }
 
+    @Test("a want that was given less grace fails after that, and who joins it does not change it")
+    func lessGrace() throws {
+        let peer = try Self.makePeers(1)[0]
+        var client = Self.client(with: [peer])
+        _ = client.want([Self.cid(1)], patience: Self.patience, grace: .seconds(3), now: .zero)
+        _ = client.receive(Self.presence(1, held: false), from: peer, now: .seconds(1))
+        _ = client.want([Self.cid(1)], patience: Self.patience, now: .seconds(2))
+        #expect(client.nextDeadline == .seconds(4))
+        #expect(
+            client.deadlineReached(now: .seconds(4)).contains(
+                .fail(Self.cid(1), .allLack(Self.cid(1), peerCount: 1))
+            )
+        )
+    }
+
     @Test("who comes within the grace is asked, and what it has is taken")
     func holderInGrace() throws {
         let peers = try Self.makePeers(2)

@@ -1,6 +1,7 @@
 import BlockStore
 import Multiformats
 import PeerNode
+import Synchronization
 
 /// A node of a test: a host, a store and an exchange.
 struct TestNode: Sendable {
@@ -40,6 +41,15 @@ struct TestNode: Sendable {
 func fastClock(_ factor: Int) -> @Sendable () -> Duration {
     let origin = ContinuousClock.now
     return { (ContinuousClock.now - origin) * factor }
+}
+
+/// A clock that stands still until a test moves it.
+final class StillClock: Sendable {
+    private let time = Mutex(Duration.zero)
+
+    var now: @Sendable () -> Duration { { self.time.withLock { $0 } } }
+
+    func advance(to time: Duration) { self.time.withLock { $0 = time } }
 }
 
 /// Runs `body` beside `count` nodes that are all connected to each other, and stops them.
