@@ -117,7 +117,7 @@ let package = Package(
                 "PeerTestKit", "peersandbox",
             ]
         ),
-        tests("FunctionProtocolTests", ["FunctionProtocol"]),
+        tests("FunctionProtocolTests", ["FunctionProtocol", "CLinux"]),
         tests(
             "SandboxTests",
             ["Engines", "FunctionProtocol", "MRProtocol", "PeerTestKit", "CLinux", "peersandbox"]

@@ -7,14 +7,15 @@ import Glibc
 final class Channel {
     /// The socket's number.
     static let descriptor: Int32 = 3
+    /// The page's number.
+    static let pageDescriptor: Int32 = 4
 
     /// Where this process says what the attempt is at; `nil` when it cannot be mapped.
     ///
     /// Asked for the first time before the process is confined.
     nonisolated(unsafe) static let page: PlacePage? = {
-        let descriptor: Int32 = 4
-        defer { close(descriptor) }
-        return PlacePage(descriptor: descriptor)
+        defer { close(pageDescriptor) }
+        return PlacePage(descriptor: pageDescriptor)
     }()
 
     /// Pairs not sent yet.

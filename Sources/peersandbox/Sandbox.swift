@@ -21,7 +21,9 @@ enum Sandbox {
             )
         }
         guard Channel.page != nil else {
-            refuse("descriptor 4 is no memory to share; peersandbox is started by peernode and peerctl")
+            refuse(
+                "descriptor \(Channel.pageDescriptor) is no memory to share; peersandbox is started by peernode and peerctl"
+            )
         }
         // A write that cannot be is an error where it is made.
         signal(SIGPIPE, SIG_IGN)

@@ -9,7 +9,7 @@
 /// something to do.
 ///
 /// Guarantees: an item is committed once at a time, by its first attempt to end well; an item fails at most
-/// `JobShape.maxAttempts` times; every job ends, as long as a worker lives and has room and
+/// `JobShape.maxAttempts` times; every job ends, as long as a worker lives and has room, and
 /// attempts end.
 package struct JobCoordinator: Sendable {
     package typealias Action = CoordinatorAction

@@ -4,7 +4,7 @@ import FunctionProtocol
 ///
 /// It makes instances, moves bytes into and out of their memory, which JavaScriptCore's C API does not reach, and
 /// catches traps. No JavaScript of a user runs beside it.
-/// `install(native, module bytes, PlacePage's numbers)` returns the entries that `WasmInstance` calls.
+/// `install(native, module bytes, PlacePage's numbers)` returns the entries that `WasmMachine` calls.
 enum WasmHost {
     /// Emitted bytes held at once, about.
     static let outboxByteCount = 256 << 10

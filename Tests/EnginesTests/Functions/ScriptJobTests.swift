@@ -62,6 +62,23 @@ struct ScriptJobTests {
         #expect(failure.excerpt == Array("bad one".utf8))
     }
 
+    @Test("A combine that is killed while the map goes on is not told with the map's record")
+    func endlessCombine() throws {
+        var job = FunctionJob(
+            map: .script("export function map(_, v, emit) { emit(v, v) }"),
+            combine: .script("export function combine(key, values, emit) { for (;;); }"),
+            reduce: .builtIn("identity")
+        )
+        job.limits.cpuMilliseconds = 300
+        // Every frame of output spills, and what is spilled is combined.
+        job.job.memoryByteCount = 1
+        let lines = (0..<20_000).map { "line \($0) of many\n" }.joined()
+        let failure = try #require(job.failure([(name: "text", bytes: Array(lines.utf8))]))
+        #expect(failure.kind == .limit)
+        #expect(failure.role == "combine")
+        #expect(failure.input.isEmpty)
+    }
+
     @Test("Bad records are skipped as far as allowed, counted and named")
     func skipBad() throws {
         var job = FunctionJob(map: ScriptJobTests.numbers, reduce: .builtIn("sum"))

@@ -39,15 +39,6 @@ struct BusyWorkerTests {
         )
     }
 
-    private func run(_ spec: JobSpec, on service: JobService) async throws -> JobStatus {
-        async let done: Void = service.run()
-        let id = try await service.submit(JobSubmission(spec: spec, usesRememberedOutputs: false))
-        let status = try await service.end(of: id)
-        await service.stop()
-        await done
-        return status
-    }
-
     @Test(
         "fail nothing, however many they are: the job goes on without them",
         arguments: [CallFailure.Code.busy, .cancelled]
@@ -64,7 +55,7 @@ struct BusyWorkerTests {
             for node in nodes[1...] {
                 await service.workerJoined(MapReducePeer(node.id, host: nodes[0].host), slots: 2)
             }
-            let status = try await run(spec, on: service)
+            let status = try await service.runAlone(spec)
             #expect(status.state == .succeeded, "\(String(describing: status.failure))")
             #expect(status.counters.inputBytes == UInt64(byteCount))
             #expect(asked.withLock { $0 } >= 4, "each was asked")

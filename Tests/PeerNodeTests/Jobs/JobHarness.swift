@@ -149,3 +149,15 @@ struct SplitMix: RandomNumberGenerator {
         return value ^ (value >> 31)
     }
 }
+
+extension JobService {
+    /// Runs for one job, of which nothing is remembered, and stops.
+    nonisolated func runAlone(_ spec: JobSpec) async throws -> JobStatus {
+        async let done: Void = run()
+        let id = try await submit(JobSubmission(spec: spec, usesRememberedOutputs: false))
+        let status = try await end(of: id)
+        await stop()
+        await done
+        return status
+    }
+}

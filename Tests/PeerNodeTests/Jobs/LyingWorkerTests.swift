@@ -75,7 +75,7 @@ struct LyingWorkerTests {
             )
             let configuration = JobConfiguration(databasePath: nil, slots: 2, memoryByteCount: 64 << 20)
             let alone = JobService(store: nodes[0].store, configuration: configuration)
-            let expected = try await run(spec, on: alone)
+            let expected = try await alone.runAlone(spec)
 
             let liar = await network.makeHost(PeerID(key))
             let store = MemoryBlockStore()
@@ -109,7 +109,7 @@ struct LyingWorkerTests {
                 await liar.awaitHandlers(2)
                 try await nodes[0].host.connect(to: liar.localPeer, addresses: [])
                 await service.workerJoined(MapReducePeer(liar.localPeer, host: nodes[0].host), slots: 2)
-                let status = try await self.run(spec, on: service)
+                let status = try await service.runAlone(spec)
                 #expect(status.state == .succeeded)
                 #expect(status.result == expected.result)
                 let share = try #require(status.workers.first { $0.worker == "\(liar.localPeer)" })
@@ -124,14 +124,5 @@ struct LyingWorkerTests {
                 )
             }
         }
-    }
-
-    private func run(_ spec: JobSpec, on service: JobService) async throws -> JobStatus {
-        async let done: Void = service.run()
-        let id = try await service.submit(JobSubmission(spec: spec, usesRememberedOutputs: false))
-        let status = try await service.end(of: id)
-        await service.stop()
-        await done
-        return status
     }
 }
