@@ -72,6 +72,7 @@ struct ScriptJobTests {
         job.limits.cpuMilliseconds = 300
         // Every frame of output spills, and what is spilled is combined.
         job.job.memoryByteCount = 1
+        job.job.leafByteCount = 1 << 20
         let lines = (0..<20_000).map { "line \($0) of many\n" }.joined()
         let failure = try #require(job.failure([(name: "text", bytes: Array(lines.utf8))]))
         #expect(failure.kind == .limit)
