@@ -2,15 +2,18 @@
 //
 // Words are counted in a table while they pass, so that few pairs are emitted. Their ends are found 64 bytes at a time, and
 // they are looked up many at once: the processor then waits for the memory of all of them together.
+//
+// The table is touched all over and begins where a large page may (docs/wasm-abi.md, "What makes a module fast").
 #include "mapreduce.h"
 
 enum { most_words = 1 << 16, most_places = 2 * most_words, batch_size = 64, inline_size = 16, arena_size = 1 << 20 };
+enum { large_page = 2 << 20 };
 
 // A word that was read: its bytes, filled up with zeros; of one of more than 16 the first 8 and a hash of the rest.
 typedef struct {
     uint64_t low, high;
     const uint8_t *start;
-    // `number`: of the entry where its hash says; it need not be the word's.
+    // `number`: of the entry that is likely the word's.
     uint32_t length, hash, number;
 } word;
 
@@ -20,11 +23,14 @@ typedef struct {
     uint32_t length, hash, count, start;
 } entry;
 
-// From 1: no word is equal to the first.
-static entry entries[1 + most_words];
-static uint32_t word_count;
-// Numbers of entries by their words' hashes.
-static uint32_t places[most_places], place_count = 1 << 12;
+static struct {
+    // Of each word, at the place that its hash says or behind it: the number of its entry, and above that the same bits of its
+    // hash, so that another word's entry is hardly ever looked at.
+    _Alignas(large_page) uint32_t places[most_places];
+    // From 1: no word is equal to the first.
+    entry entries[1 + most_words];
+} table;
+static uint32_t word_count, place_count = 1 << 12;
 static uint8_t arena[arena_size];
 static uint32_t arena_used;
 
@@ -33,19 +39,32 @@ static mr_bytes text(const entry *entry) {
 }
 
 static void emit_words(void) {
-    for (uint32_t i = 1; i <= word_count; i++) mr_emit_number(text(&entries[i]), entries[i].count);
-    if (word_count > 0) __builtin_memset(places, 0, place_count * sizeof *places);
+    for (uint32_t i = 1; i <= word_count; i++) mr_emit_number(text(&table.entries[i]), table.entries[i].count);
+    if (word_count > 0) __builtin_memset(table.places, 0, place_count * sizeof *table.places);
     word_count = 0;
     arena_used = 0;
 }
 
+// The first place from the one that a hash says that is free or has the same bits of it.
+static inline uint32_t likely_place(uint32_t hash) {
+    uint32_t mask = place_count - 1, place = hash & mask;
+    while (table.places[place] > 0 && (table.places[place] ^ hash) >= most_places) place = (place + 1) & mask;
+    return place;
+}
+
+static inline uint32_t number_at(uint32_t place) { return table.places[place] % most_places; }
+
+static inline void set_place(uint32_t place, uint32_t number, uint32_t hash) {
+    table.places[place] = number | (hash & -most_places);
+}
+
 static void double_places(void) {
-    __builtin_memset(places, 0, place_count * sizeof *places);
+    __builtin_memset(table.places, 0, place_count * sizeof *table.places);
     place_count *= 2;
     for (uint32_t i = 1; i <= word_count; i++) {
-        uint32_t place = entries[i].hash & (place_count - 1);
-        while (places[place] > 0) place = (place + 1) & (place_count - 1);
-        places[place] = i;
+        uint32_t hash = table.entries[i].hash, place = hash & (place_count - 1);
+        while (table.places[place] > 0) place = (place + 1) & (place_count - 1);
+        set_place(place, i, hash);
     }
 }
 
@@ -60,23 +79,24 @@ static inline bool is_word(const entry *known, const word *word) {
     return word->length <= inline_size || mr_equal(text(known), (mr_bytes){word->start, word->length});
 }
 
-// Counts a word that is not where its hash says, or not counted yet.
+// Counts a word that is not where it is likely to be, or not counted yet.
 static void find_word(const word *word) {
-    uint32_t place = word->hash & (place_count - 1);
-    for (; places[place] > 0; place = (place + 1) & (place_count - 1)) {
-        entry *known = &entries[places[place]];
+    uint32_t place = likely_place(word->hash);
+    while (table.places[place] > 0) {
+        entry *known = &table.entries[number_at(place)];
         if (is_word(known, word)) {
             known->count++;
             return;
         }
+        place = (place + 1) & (place_count - 1);
     }
     uint32_t stored = word->length > inline_size ? word->length : 0;
     if (stored > arena_size - arena_used) {
         mr_emit_number((mr_bytes){word->start, word->length}, 1);
         return;
     }
-    entries[++word_count] = (entry){word->low, word->high, word->length, word->hash, 1, arena_used};
-    places[place] = word_count;
+    table.entries[++word_count] = (entry){word->low, word->high, word->length, word->hash, 1, arena_used};
+    set_place(place, word_count, word->hash);
     mr_copy(arena + arena_used, word->start, stored);
     arena_used += stored;
 }
@@ -85,12 +105,13 @@ static word batch[batch_size];
 static volatile uint32_t touched;
 
 static void count_batch(uint32_t count) {
-    // Touches what will be needed, of all words before the first one is counted.
+    // One step for all words before the next: what a step waits for, it waits for at once.
     uint32_t sum = 0;
-    for (uint32_t i = 0; i < count; i++) sum += entries[batch[i].number].length;
+    for (uint32_t i = 0; i < count; i++) batch[i].number = number_at(likely_place(batch[i].hash));
+    for (uint32_t i = 0; i < count; i++) sum += table.entries[batch[i].number].length;
     touched = sum;
     for (uint32_t i = 0; i < count; i++) {
-        entry *likely = &entries[batch[i].number];
+        entry *likely = &table.entries[batch[i].number];
         if (is_word(likely, &batch[i])) likely->count++;
         else find_word(&batch[i]);
     }
@@ -120,7 +141,6 @@ static inline word read_word(const uint8_t *start, uint32_t length) {
     word.high = load(start + 8) & fronts[least(length - first, 8)];
     for (uint32_t i = 16; i < length; i += 8) word.high = mix(word.high, load(start + i) & fronts[least(length - i, 8)]);
     word.hash = mix(word.low, word.high * 0xc2b2ae3d27d4eb4f);
-    word.number = places[word.hash & (place_count - 1)];
     return word;
 }
 

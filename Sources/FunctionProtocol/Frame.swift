@@ -95,6 +95,22 @@ package enum PackedPairs {
         if let value { bytes += value }
     }
 
+    /// Number of pairs in `bytes`; `nil` when they end within one.
+    package static func count(in bytes: UnsafeRawBufferPointer) -> Int? {
+        var count = 0
+        var position = 0
+        while position < bytes.count {
+            guard bytes.count - position >= headByteCount else { return nil }
+            let key = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+            let mark = UInt32(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: position + 4, as: UInt32.self)
+            )
+            position += headByteCount + Int(key) + (mark == noValue ? 0 : Int(mark))
+            count += 1
+        }
+        return position == bytes.count ? count : nil
+    }
+
     /// Hands out the pairs of `bytes`, in order.
     ///
     /// - Returns: `false` when the bytes end within a pair; those before it were handed out.

@@ -1,5 +1,7 @@
 import Engines
+import Glibc
 import MRProtocol
+import Multiformats
 import PeerNode
 
 /// The part of a job that does not depend on files, checked.
@@ -53,11 +55,26 @@ struct JobTemplate: Sendable {
         }
     }
 
-    /// Has a process started for each function that is a file, so that it is up when the function is known.
-    func expectFunctions(on node: LocalNode) {
+    /// Has a process started for each function that is a file, so that it is up when the function is known; for a map that
+    /// is likely to have many tasks, as many as the node has slots.
+    func expectFunctions(on node: LocalNode, inputs: [String]) {
         var paths: [String] = []
         for case .file(let path)? in [map, combine, reduce] where !paths.contains(path) { paths.append(path) }
         for engine in paths.compactMap(FunctionFile.engine) { node.expectFunction(engine, limits: limits) }
+        guard case .file(let path) = map, let engine = FunctionFile.engine(of: path),
+            inputs.count > 1 || inputs.contains(where: JobTemplate.hasManyBlocks)
+        else { return }
+        node.expectFunction(engine, limits: limits, inFurtherSlots: true)
+    }
+
+    /// What its name tells: a file of one block is that block, `raw`; everything else has a node of links.
+    private static func hasManyBlocks(_ input: String) -> Bool {
+        if let path = try? ContentPath(parsing: input) {
+            return path.root.codec != .raw || !path.names.isEmpty
+        }
+        var status = stat()
+        guard stat(input, &status) == 0 else { return false }
+        return status.st_size > ImportProfile.standard.blockByteCount
     }
 
     /// The functions' arguments, by name.

@@ -77,7 +77,7 @@ enum RunCommand {
                     "--detach needs a daemon to leave the job to; start peernode on \(call.home.path)"
                 )
             }
-            if let local = access.local { template.expectFunctions(on: local) }
+            if let local = access.local { template.expectFunctions(on: local, inputs: call.operands) }
             // Functions first: a mistake in one shows before a large input is added.
             let store = NodeFunctionStore(call: call, node: access.service)
             let functions = try await FunctionFiles(store: store).resolve(template)

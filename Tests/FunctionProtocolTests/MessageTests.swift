@@ -84,4 +84,14 @@ struct MessageTests {
         #expect(isWhole && seen == [[97, 0, 98, 99], [0, 1]])
         #expect(bytes.dropLast().withUnsafeBytes { PackedPairs.forEach(in: $0) { _, _ in } } == false)
     }
+
+    @Test("Pairs are counted, and bytes that end within one are none")
+    func count() {
+        func count(_ bytes: [UInt8]) -> Int? { bytes.withUnsafeBytes(PackedPairs.count) }
+        let pair: [UInt8] = [1, 0, 0, 0, 2, 0, 0, 0, 97, 98, 99]
+        let noValue: [UInt8] = [0, 0, 0, 0, 255, 255, 255, 255]
+        #expect(count([]) == 0 && count(pair) == 1 && count(noValue + pair + noValue) == 3)
+        for length in 1..<pair.count { #expect(count(noValue + pair.prefix(length)) == nil) }
+        #expect(count([255, 255, 255, 255, 254, 255, 255, 255]) == nil)
+    }
 }

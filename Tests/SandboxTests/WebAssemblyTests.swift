@@ -38,6 +38,23 @@ struct WebAssemblyTests {
         #expect(try helper.map("a\\tb\tx\nq\n", .kv) == [Pair("a\tb", "x"), Pair("q")])
     }
 
+    @Test("Memory that may lie on large pages is empty at first, all of it can be used, and it grows")
+    func largeMemory() throws {
+        var module = WebAssemblyTests.echo
+        // 7 MiB: three large pages at least, wherever it begins.
+        module.memoryPages = 112
+        // A trap unless the word at 4 MiB is 0 and memory.grow(16) gives what follows; then 1 at 4 MiB and in the last page.
+        module.functions[2].code =
+            [0x41, 0x80, 0x80, 0x80, 0x02, 0x28, 2, 0, 0x04, 0x40, 0x00, 0x0b]
+            + [0x41, 16, 0x40, 0, 0x41, 0xf0, 0x00, 0x47, 0x04, 0x40, 0x00, 0x0b]
+            + [0x41, 0x80, 0x80, 0x80, 0x02, 0x41, 1, 0x36, 2, 0]
+            + [0x41, 0x80, 0x80, 0xfc, 0x03, 0x41, 1, 0x36, 2, 0]
+            + module.functions[2].code
+        let helper = try WebAssemblyTests.helper(module.bytes)
+        // A second attempt has a memory of its own.
+        for _ in 0..<2 { #expect(try helper.map("a\tx\n", .kv) == [Pair("a", "x")]) }
+    }
+
     @Test("Reduce and combine get packed pairs batch by batch")
     func reduced() throws {
         var module = WebAssemblyTests.echo

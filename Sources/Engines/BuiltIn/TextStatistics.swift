@@ -71,18 +71,21 @@ struct TextStatistics {
 }
 
 extension WordScanner {
-    /// Number of `\n` in `bytes`, eight at a time.
+    /// Number of `\n` in `bytes`, 16 at a time.
     static func newlineCount(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let sevens: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
+        let newline = SIMD16<UInt8>(repeating: 0x0a)
         var count = 0
         var offset = 0
-        while offset + 8 <= bytes.count {
-            let other = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) ^ (0x0a &* ones)
-            // The highest bit of each byte that is no newline.
-            let others = ((other & sevens) &+ sevens) | other | sevens
-            count += (~others).nonzeroBitCount
-            offset += 8
+        while offset + 16 <= bytes.count {
+            // A lane counts up to 255, one more for each step.
+            let end = min(bytes.count - 15, offset + 255 * 16)
+            var lanes = SIMD16<UInt8>()
+            while offset < end {
+                let sixteen = bytes.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self)
+                lanes.replace(with: lanes &+ 1, where: sixteen .== newline)
+                offset += 16
+            }
+            count += Int(SIMD16<UInt16>(truncatingIfNeeded: lanes).wrappedSum())
         }
         while offset < bytes.count {
             if bytes[offset] == 0x0a { count += 1 }

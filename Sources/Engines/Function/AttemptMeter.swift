@@ -52,13 +52,12 @@ struct AttemptMeter {
     ///
     /// - Returns: `false` when it ends within a pair.
     mutating func countOutput(_ packedPairs: UnsafeRawBufferPointer) throws(FunctionProcess.Fault) -> Bool {
-        var pairCount: UInt64 = 0
-        let isWhole = PackedPairs.forEach(in: packedPairs) { _, _ in pairCount += 1 }
-        outputPairCount += pairCount
+        let pairCount = PackedPairs.count(in: packedPairs)
+        outputPairCount += UInt64(pairCount ?? 0)
         outputByteCount += UInt64(packedPairs.count)
         try check("output", outputByteCount, limits.outputByteCount, .bytes)
         try check("emitted pairs", outputPairCount, limits.outputPairCount, .pairs)
-        return isWhole
+        return pairCount != nil
     }
 
     mutating func countLog(_ byteCount: Int) throws(FunctionProcess.Fault) {

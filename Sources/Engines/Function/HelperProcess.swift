@@ -176,10 +176,15 @@ extension HelperProcess {
         }
     }
 
-    /// Memories of 4 GiB of addresses, whose end the processor finds: code that checks no bounds is a fifth faster.
+    /// What JavaScriptCore is told for WebAssembly alone.
     ///
-    /// Those of past attempts are garbage; it is collected from half as many on as are admitted.
-    private static let moduleOptions = ["JSC_useWasmFastMemory=1", "JSC_maxNumWasmFastMemories=8"]
+    /// - `JSC_useWasmFastMemory`: memories of 4 GiB of addresses, whose end the processor finds: code that checks no bounds is
+    ///   a fifth faster.
+    /// - `JSC_maxNumWasmFastMemories`: those of past attempts are garbage, collected from half as many on as are admitted.
+    /// - `JSC_useDFGJIT`: the JavaScript around a module is called once for 32 KiB; to compile it well takes longer than it runs.
+    private static let moduleOptions = [
+        "JSC_useWasmFastMemory=1", "JSC_maxNumWasmFastMemories=8", "JSC_useDFGJIT=0",
+    ]
 
     /// What JavaScriptCore is told of the memory that there is.
     ///

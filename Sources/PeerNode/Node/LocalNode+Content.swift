@@ -6,14 +6,8 @@ public import Multiformats
 extension LocalNode {
     /// As `NodeService` says.
     public func beginAdd(onlyHash: Bool, profile: ImportProfile) async throws -> AddSession {
-        let settings: ImportSettings =
-            switch profile {
-            case .standard: .standard
-            case .unixFSv0: .unixFSv0
-            case .unixFSv1: .unixFSv1
-            }
         let ingest = onlyHash ? Ingest.discarding() : try await onStore { try $0.makeIngest() }
-        return try adds.begin(ingest, settings, now: LocalNode.now())
+        return try adds.begin(ingest, profile.settings, now: LocalNode.now())
     }
 
     /// As `NodeService` says.
@@ -87,6 +81,19 @@ extension AddedNode {
 extension ImportedNode {
     init(_ node: AddedNode) {
         self.init(cid: node.cid, fileByteCount: node.size, totalByteCount: node.dagSize)
+    }
+}
+
+extension ImportProfile {
+    /// Largest block of a file's content, in bytes.
+    public var blockByteCount: Int { settings.chunkByteCount }
+
+    fileprivate var settings: ImportSettings {
+        switch self {
+        case .standard: .standard
+        case .unixFSv0: .unixFSv0
+        case .unixFSv1: .unixFSv1
+        }
     }
 }
 

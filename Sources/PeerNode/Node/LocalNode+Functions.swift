@@ -7,14 +7,25 @@ internal import Multiformats
 
 extension LocalNode {
     /// Starts what runs functions of this kind, for one that is about to be named: it is up when the function is known.
-    public func expectFunction(_ engine: FunctionDescription.Engine, limits: TaskLimits) {
+    ///
+    /// - Parameters:
+    ///   - engine: the kind.
+    ///   - limits: what its attempts may use.
+    ///   - inFurtherSlots: it is the second call for this function, whose attempts will fill all slots.
+    public func expectFunction(
+        _ engine: FunctionDescription.Engine,
+        limits: TaskLimits,
+        inFurtherSlots: Bool = false
+    ) {
         let kind: EngineKind =
             switch engine {
             case .javaScript: .javaScript
             case .webAssembly: .webAssembly
             case .command: .command
             }
-        jobService().library.expect(kind, limits: limits)
+        for _ in 0..<(inFurtherSlots ? options.slots - 1 : 1) {
+            jobService().library.expect(kind, limits: limits)
+        }
     }
 
     /// As `NodeService` says.

@@ -6,6 +6,8 @@ import FunctionProtocol
 /// catches traps. No JavaScript of a user runs beside it.
 /// `install(native, module bytes, PlacePage's numbers)` returns the entries that `WasmMachine` calls.
 enum WasmHost {
+    /// Room for bytes that go in, in bytes; more is given back when it is not needed.
+    static let inboxByteCount = 256 << 10
     /// Emitted bytes held at once, about.
     static let outboxByteCount = 256 << 10
     /// Longest text that a function logs or fails with at once, in bytes.
@@ -18,21 +20,25 @@ enum WasmHost {
         const atSteps = \#(PlacePage.Number.steps.rawValue);
         const module = new WebAssembly.Module(bytes);
         const defaultCount = \#(outboxByteCount), maxTextByteCount = \#(maxTextByteCount);
-        let exports, view, inbox = new Uint8Array(defaultCount), outbox = new Uint8Array(2 * defaultCount), used = 0;
+        let exports, view, inbox = new Uint8Array(0), outbox = new Uint8Array(2 * defaultCount), used = 0;
         // `isChecking`: pairs are looked at where they are emitted, which tells the function, and not only when they are sent.
         let isChecking = false, holds = false, isSent = false, inputName = new Uint8Array(0), inputOffset = 0;
         class Refusal extends Error {}
 
-        // Where `count` bytes at `pointer` lie in the memory, which may have grown.
-        function region(pointer, count, what) {
+        // Where `count` bytes at `pointer` begin in `view`, which is of the memory that may have grown.
+        function at(pointer, count, what = "mr_buffer(" + count + ")") {
             if (exports === undefined) throw new Refusal(what + " was called before the module's start function had ended");
-            const start = pointer >>> 0, length = count >>> 0, end = start + length;
+            const start = pointer >>> 0, length = count >>> 0;
             if (view === undefined || view.buffer !== exports.memory.buffer) view = new Uint8Array(exports.memory.buffer);
-            if (end > view.length) {
+            if (start + length > view.length) {
                 throw new Refusal(what + ": " + length + " bytes at " + start + " lie outside of the memory, which has "
                     + view.length + " bytes");
             }
-            return view.subarray(start, end);
+            return start;
+        }
+        function region(pointer, count, what) {
+            const start = at(pointer, count, what);
+            return view.subarray(start, start + (count >>> 0));
         }
         function holdsPairs(bytes) {
             const heads = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -119,16 +125,13 @@ enum WasmHost {
         function give(count, what, call) {
             const pointer = exports.mr_buffer(count) >>> 0;
             if (pointer === 0 && count > 0) throw new Refusal("mr_buffer(" + count + ") gave no room");
-            region(pointer, count, "mr_buffer(" + count + ")").set(inbox.subarray(0, count));
+            const start = at(pointer, count);
+            view.set(inbox.subarray(0, count), start);
             call(pointer, count);
         }
         return {
-            room(count) {
-                if (inbox.length < count || (inbox.length > 8 * defaultCount && count <= defaultCount)) {
-                    inbox = new Uint8Array(Math.max(count, defaultCount));
-                }
-                return inbox;
-            },
+            // Where bytes come in, `count` or more of them.
+            room(count) { return inbox = new Uint8Array(count); },
             // What is emitted is checked at once, from now to the next `begin`.
             check() { isChecking = true; },
             begin(seed) {
@@ -150,8 +153,10 @@ enum WasmHost {
                     if (exports.mr_setup !== undefined) give(argumentCount, "mr_setup", exports.mr_setup);
                 });
             },
-            place(name, offset) { inputName = name; inputOffset = offset; },
-            map(count, format, isHeld, isAlone) {
+            input(name) { inputName = name; },
+            // `count` bytes of records are in the inbox, which begin at `offset` of the input.
+            map(count, offset, format, isHeld, isAlone) {
+                inputOffset = offset;
                 const isWhole = guarded(isHeld, () => {
                     give(count, "mr_map", (pointer, count) => exports.mr_map(pointer, count, format));
                     if (isAlone && exports.mr_end !== undefined) exports.mr_end(1);
@@ -167,6 +172,7 @@ enum WasmHost {
                 if (isWhole) flush();
                 return isWhole;
             },
+            memory() { return view = new Uint8Array(exports.memory.buffer); },
             // Nothing of the attempt stays.
             drop() { exports = undefined; view = undefined; used = 0; },
         };

@@ -1,12 +1,18 @@
 import CJavaScriptCore
 import FunctionProtocol
+import Glibc
 
 /// A compiled module, its instance at hand, and the bytes that go in and out of it.
 final class WasmMachine {
     private let context = ScriptContext()
     /// What the function is told when it starts, packed.
     private var arguments: [UInt8] = []
-    private var entries: JSValueRef?
+    /// The functions of `WasmHost`.
+    private var entries: [JSObjectRef?] = []
+    /// Where bytes go in; JavaScript keeps it until it is asked for another.
+    private var inbox = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// The input that is told to the instances.
+    private var input: String?
 
     /// Where the attempt at hand goes; `nil`: nowhere, while a fault is looked for.
     var channel: Channel?
@@ -34,8 +40,9 @@ final class WasmMachine {
         do throws(ScriptContext.Exception) {
             let install = try context.evaluate(own: WasmHost.source)
             let place = Channel.page.flatMap { context.numbers(of: $0) }
-            entries = try context.call(install, [natives(), context.bytes(program), place])
-            context.keep(entries)
+            let host = try context.call(install, [natives(), context.bytes(program), place])
+            context.keep(host)
+            entries = Entry.allCases.map { context.property("\($0)", of: host) }
         } catch {
             throw FunctionFault(.invalid, WasmMachine.withoutSource(context.description(of: error.value)))
         }
@@ -53,15 +60,19 @@ final class WasmMachine {
     ///
     /// - Returns: `false` when it trapped.
     func start() throws(FunctionFault) -> Bool {
-        arguments.withUnsafeBytes(fillInbox)
-        return try call("start", context.number(arguments.count))
+        try arguments.withUnsafeBufferPointer { bytes throws(FunctionFault) in
+            try fillInbox(UnsafeRawBufferPointer(bytes))
+        }
+        guard try call(.start, context.number(arguments.count)) else { return false }
+        try allowLargePages()
+        return true
     }
 
     /// Begins an attempt with this seed, and no instance yet.
     func begin(seed: [UInt8]) throws(FunctionFault) {
         fault = nil
         counters = [:]
-        _ = try call("begin", context.seed(seed))
+        _ = try call(.begin, context.seed(seed))
     }
 
     /// Drops what is emitted from now on, and refuses at once what is no pairs.
@@ -72,25 +83,30 @@ final class WasmMachine {
     }
 
     /// Refuses at once what is emitted and no pairs, until the next `begin`.
-    func check() throws(FunctionFault) { _ = try call("check") }
+    func check() throws(FunctionFault) { _ = try call(.check) }
 
-    func place(input: String, offset: UInt64) throws(FunctionFault) {
-        _ = try call("place", context.bytes(Array(input.utf8)), context.number(offset))
-    }
-
-    /// Maps records; `isHeld`: what they emit is taken back if they trap; `isAlone`: an end follows at once.
+    /// Maps records of `input`, which begin at `offset` of it.
+    ///
+    /// `isHeld`: what they emit is taken back if they trap; `isAlone`: an end follows at once.
     ///
     /// - Returns: `false` when it trapped.
     func map(
         _ bytes: UnsafeRawBufferPointer,
+        of input: String,
+        at offset: UInt64,
         format: UInt8,
         isHeld: Bool,
         isAlone: Bool
     ) throws(FunctionFault) -> Bool {
-        fillInbox(bytes)
+        if input != self.input {
+            _ = try call(.input, context.bytes(Array(input.utf8)))
+            self.input = input
+        }
+        try fillInbox(bytes)
         return try call(
-            "map",
+            .map,
             context.number(bytes.count),
+            context.number(offset),
             context.number(format),
             context.boolean(isHeld),
             context.boolean(isAlone)
@@ -101,44 +117,73 @@ final class WasmMachine {
     ///
     /// - Returns: `false` when it trapped.
     func take(_ packedPairs: [UInt8], _ role: FunctionRole) throws(FunctionFault) -> Bool {
-        packedPairs.withUnsafeBytes(fillInbox)
-        return try call(role == .combine ? "combine" : "reduce", context.number(packedPairs.count))
+        try packedPairs.withUnsafeBufferPointer { bytes throws(FunctionFault) in
+            try fillInbox(UnsafeRawBufferPointer(bytes))
+        }
+        return try call(role == .combine ? .combine : .reduce, context.number(packedPairs.count))
     }
 
     /// Ends the input.
     ///
     /// - Returns: `false` when it trapped.
     func end(_ role: FunctionRole) throws(FunctionFault) -> Bool {
-        guard try call("end", context.number(role.rawValue)) else { return false }
+        guard try call(.end, context.number(role.rawValue)) else { return false }
         for (name, amount) in counters where amount != 0 {
             channel?.count(CounterIncrement(group: name.group, name: name.name, amount: amount))
         }
         return true
     }
 
+    /// Lets the front of the instance's memory lie on large pages, as far as it has not been touched: a fault for every four
+    /// KiB takes longer than to count their words.
+    private func allowLargePages() throws(FunctionFault) {
+        let memory = UnsafeMutableRawBufferPointer(
+            context.elements(of: try result(of: .memory, []), as: UInt8.self)
+        )
+        guard let start = memory.baseAddress else { return }
+        let size = WasmMachine.largePageByteCount
+        let front = start.alignedUp(toMultipleOf: size)
+        let end = (start + min(memory.count, WasmMachine.maxLargeByteCount)).alignedDown(toMultipleOf: size)
+        if front < end { madvise(front, end - front, MADV_HUGEPAGE) }
+    }
+
+    private static let largePageByteCount = 2 << 20
+    /// What a module has beyond it is likely to be touched here and there only, in bytes.
+    private static let maxLargeByteCount = 16 << 20
+
     /// Forgets the instance.
-    func drop() { _ = try? call("drop") }
+    func drop() { _ = try? call(.drop) }
 }
 
 // MARK: - Calls
 
 extension WasmMachine {
-    private func call(_ entry: String, _ arguments: JSValueRef?...) throws(FunctionFault) -> Bool {
+    private enum Entry: Int, CaseIterable {
+        case room, check, begin, start, input, map, combine, reduce, end, memory, drop
+    }
+
+    private func call(_ entry: Entry, _ arguments: JSValueRef?...) throws(FunctionFault) -> Bool {
+        context.isTrue(try result(of: entry, arguments))
+    }
+
+    private func result(of entry: Entry, _ arguments: [JSValueRef?]) throws(FunctionFault) -> JSValueRef? {
         var result: JSValueRef?
         do throws(ScriptContext.Exception) {
-            result = try context.call(context.property(entry, of: entries), arguments)
+            result = try context.call(entries[entry.rawValue], arguments)
         } catch {
             throw FunctionFault(.threw, context.description(of: error.value))
         }
         if let fault { throw fault }
-        return context.isTrue(result)
+        return result
     }
 
-    private func fillInbox(_ bytes: UnsafeRawBufferPointer) {
-        let room = try? context.call(context.property("room", of: entries), [context.number(bytes.count)])
-        let inbox = context.elements(of: room, as: UInt8.self)
-        guard inbox.count >= bytes.count else { return }
-        UnsafeMutableRawBufferPointer(inbox).copyMemory(from: bytes)
+    private func fillInbox(_ bytes: UnsafeRawBufferPointer) throws(FunctionFault) {
+        let usual = WasmHost.inboxByteCount
+        if inbox.count < bytes.count || (inbox.count > 8 * usual && bytes.count <= usual) {
+            let room = try result(of: .room, [context.number(max(bytes.count, usual))])
+            inbox = UnsafeMutableRawBufferPointer(context.elements(of: room, as: UInt8.self))
+        }
+        inbox.copyMemory(from: bytes)
     }
 
     private func natives() -> JSValueRef? {
@@ -251,12 +296,13 @@ extension Channel {
     ///
     /// - Throws: `threw` when the bytes are no packed pairs.
     fileprivate func emit(wholePairs bytes: UnsafeRawBufferPointer) throws(FunctionFault) {
+        guard PackedPairs.count(in: bytes) != nil else {
+            throw FunctionFault(.threw, "emit was given bytes that are no packed pairs")
+        }
+        if bytes.count <= Frame.maxBodyByteCount { return try emit(bytes) }
         var start = 0
         var end = 0
-        while end < bytes.count {
-            guard let pair = PackedPairView(bytes, at: end) else {
-                throw FunctionFault(.threw, "emit was given bytes that are no packed pairs")
-            }
+        while let pair = PackedPairView(bytes, at: end) {
             if pair.end - start > Frame.maxBodyByteCount, end > start {
                 try emit(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
                 start = end

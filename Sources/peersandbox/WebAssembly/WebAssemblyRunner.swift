@@ -67,10 +67,9 @@ extension WebAssemblyRunner {
     private func map(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
         if skipLimit > 0 { return try mapOneByOne(batch, &skipsLeft) }
         for piece in batch.pieces {
-            try place(batch, piece.offset)
             let trap: FunctionFault
             do throws(FunctionFault) {
-                if try call(batch, piece.range, isAlone: false) { continue }
+                if try map(batch, piece.range, at: piece.offset, isAlone: false) { continue }
                 trap = machine.trap
             } catch {
                 // What was emitted was no pairs.
@@ -84,8 +83,7 @@ extension WebAssemblyRunner {
     private func mapOneByOne(_ batch: WasmBatch, _ skipsLeft: inout UInt64) throws(FunctionFault) {
         try machine.check()
         for record in batch.records {
-            try place(batch, record.offset)
-            guard try !call(batch, record.range, isAlone: true) else { continue }
+            guard try !map(batch, record.range, at: record.offset, isAlone: true) else { continue }
             let fault = batch.describe(machine.trap, record)
             guard skipsLeft > 0 else { throw fault }
             skipsLeft -= 1
@@ -104,22 +102,23 @@ extension WebAssemblyRunner {
         let records = batch.records(in: piece)
         for record in records {
             Channel.getsOn()
-            try machine.place(input: batch.input, offset: record.offset)
-            if try !call(batch, record.range, isAlone: true) { return batch.describe(machine.trap, record) }
+            if try !map(batch, record.range, at: record.offset, isAlone: true) {
+                return batch.describe(machine.trap, record)
+            }
         }
         return batch.describe(trap, records.first)
     }
 
-    /// Tells the module and the node what is mapped now.
-    private func place(_ batch: WasmBatch, _ offset: UInt64) throws(FunctionFault) {
+    /// Maps records at once, after it told the node where they begin.
+    private func map(_ batch: WasmBatch, _ range: Range<Int>, at offset: UInt64, isAlone: Bool)
+        throws(FunctionFault) -> Bool
+    {
         machine.channel?.isAt(offset)
-        try machine.place(input: batch.input, offset: offset)
-    }
-
-    private func call(_ batch: WasmBatch, _ range: Range<Int>, isAlone: Bool) throws(FunctionFault) -> Bool {
-        try batch.bytes.withUnsafeBufferPointer { bytes throws(FunctionFault) in
+        return try batch.bytes.withUnsafeBufferPointer { bytes throws(FunctionFault) in
             try machine.map(
                 UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[range]),
+                of: batch.input,
+                at: offset,
                 format: batch.format.rawValue,
                 isHeld: isAlone,
                 isAlone: isAlone
