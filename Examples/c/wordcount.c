@@ -23,13 +23,11 @@ typedef struct {
     uint32_t length, hash, count, start;
 } entry;
 
-static struct {
-    // Of each word, at the place that its hash says or behind it: the number of its entry, and above that the same bits of its
-    // hash, so that another word's entry is hardly ever looked at.
-    _Alignas(large_page) uint32_t places[most_places];
-    // From 1: no word is equal to the first.
-    entry entries[1 + most_words];
-} table;
+// From 1: no word is equal to the first.
+static _Alignas(large_page) entry entries[1 + most_words];
+// Of each word, at the place that its hash says or behind it: the number of its entry, and above that the same bits of its hash,
+// so that another word's entry is hardly ever looked at.
+static uint32_t places[most_places];
 static uint32_t word_count, place_count = 1 << 12;
 static uint8_t arena[arena_size];
 static uint32_t arena_used;
@@ -39,8 +37,8 @@ static mr_bytes text(const entry *entry) {
 }
 
 static void emit_words(void) {
-    for (uint32_t i = 1; i <= word_count; i++) mr_emit_number(text(&table.entries[i]), table.entries[i].count);
-    if (word_count > 0) __builtin_memset(table.places, 0, place_count * sizeof *table.places);
+    for (uint32_t i = 1; i <= word_count; i++) mr_emit_number(text(&entries[i]), entries[i].count);
+    if (word_count > 0) __builtin_memset(places, 0, place_count * sizeof *places);
     word_count = 0;
     arena_used = 0;
 }
@@ -48,22 +46,22 @@ static void emit_words(void) {
 // The first place from the one that a hash says that is free or has the same bits of it.
 static inline uint32_t likely_place(uint32_t hash) {
     uint32_t mask = place_count - 1, place = hash & mask;
-    while (table.places[place] > 0 && (table.places[place] ^ hash) >= most_places) place = (place + 1) & mask;
+    while (places[place] > 0 && (places[place] ^ hash) >= most_places) place = (place + 1) & mask;
     return place;
 }
 
-static inline uint32_t number_at(uint32_t place) { return table.places[place] % most_places; }
+static inline uint32_t number_at(uint32_t place) { return places[place] % most_places; }
 
 static inline void set_place(uint32_t place, uint32_t number, uint32_t hash) {
-    table.places[place] = number | (hash & -most_places);
+    places[place] = number | (hash & -most_places);
 }
 
 static void double_places(void) {
-    __builtin_memset(table.places, 0, place_count * sizeof *table.places);
+    __builtin_memset(places, 0, place_count * sizeof *places);
     place_count *= 2;
     for (uint32_t i = 1; i <= word_count; i++) {
-        uint32_t hash = table.entries[i].hash, place = hash & (place_count - 1);
-        while (table.places[place] > 0) place = (place + 1) & (place_count - 1);
+        uint32_t hash = entries[i].hash, place = hash & (place_count - 1);
+        while (places[place] > 0) place = (place + 1) & (place_count - 1);
         set_place(place, i, hash);
     }
 }
@@ -82,8 +80,8 @@ static inline bool is_word(const entry *known, const word *word) {
 // Counts a word that is not where it is likely to be, or not counted yet.
 static void find_word(const word *word) {
     uint32_t place = likely_place(word->hash);
-    while (table.places[place] > 0) {
-        entry *known = &table.entries[number_at(place)];
+    while (places[place] > 0) {
+        entry *known = &entries[number_at(place)];
         if (is_word(known, word)) {
             known->count++;
             return;
@@ -95,7 +93,7 @@ static void find_word(const word *word) {
         mr_emit_number((mr_bytes){word->start, word->length}, 1);
         return;
     }
-    table.entries[++word_count] = (entry){word->low, word->high, word->length, word->hash, 1, arena_used};
+    entries[++word_count] = (entry){word->low, word->high, word->length, word->hash, 1, arena_used};
     set_place(place, word_count, word->hash);
     mr_copy(arena + arena_used, word->start, stored);
     arena_used += stored;
@@ -108,10 +106,10 @@ static void count_batch(uint32_t count) {
     // One step for all words before the next: what a step waits for, it waits for at once.
     uint32_t sum = 0;
     for (uint32_t i = 0; i < count; i++) batch[i].number = number_at(likely_place(batch[i].hash));
-    for (uint32_t i = 0; i < count; i++) sum += table.entries[batch[i].number].length;
+    for (uint32_t i = 0; i < count; i++) sum += entries[batch[i].number].length;
     touched = sum;
     for (uint32_t i = 0; i < count; i++) {
-        entry *likely = &table.entries[batch[i].number];
+        entry *likely = &entries[batch[i].number];
         if (is_word(likely, &batch[i])) likely->count++;
         else find_word(&batch[i]);
     }

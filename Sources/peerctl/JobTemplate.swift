@@ -55,8 +55,8 @@ struct JobTemplate: Sendable {
         }
     }
 
-    /// Has a process started for each function that is a file, so that it is up when the function is known; for a map that
-    /// is likely to have many tasks, as many as the node has slots.
+    /// Has a process started for each function that is a file, so that it is up when the function is known, and more for a map
+    /// that is likely to have tasks for several slots.
     func expectFunctions(on node: LocalNode, inputs: [String]) {
         var paths: [String] = []
         for case .file(let path)? in [map, combine, reduce] where !paths.contains(path) { paths.append(path) }
@@ -67,14 +67,16 @@ struct JobTemplate: Sendable {
         node.expectFunction(engine, limits: limits, inFurtherSlots: true)
     }
 
-    /// What its name tells: a file of one block is that block, `raw`; everything else has a node of links.
+    /// As far as its name tells.
+    ///
+    /// A file of one block is that block, `raw`; most of what else has a CID has links. Both ways it is a hint only.
     private static func hasManyBlocks(_ input: String) -> Bool {
         if let path = try? ContentPath(parsing: input) {
             return path.root.codec != .raw || !path.names.isEmpty
         }
         var status = stat()
         guard stat(input, &status) == 0 else { return false }
-        return status.st_size > ImportProfile.standard.blockByteCount
+        return status.st_mode & S_IFMT == S_IFDIR || status.st_size > ImportProfile.standard.blockByteCount
     }
 
     /// The functions' arguments, by name.

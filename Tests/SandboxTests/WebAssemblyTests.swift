@@ -41,7 +41,7 @@ struct WebAssemblyTests {
     @Test("Memory that may lie on large pages is empty at first, all of it can be used, and it grows")
     func largeMemory() throws {
         var module = WebAssemblyTests.echo
-        // 7 MiB: three large pages at least, wherever it begins.
+        // 7 MiB: two large pages at least, wherever it begins.
         module.memoryPages = 112
         // A trap unless the word at 4 MiB is 0 and memory.grow(16) gives what follows; then 1 at 4 MiB and in the last page.
         module.functions[2].code =
@@ -131,6 +131,27 @@ struct WebAssemblyTests {
         ] {
             let module = WasmText.map(imports: [("mr", item.0, item.1, [item.2])], [])
             #expect(try WebAssemblyTests.helper(module.bytes).readiness.usesPosition)
+        }
+    }
+
+    @Test("A map is told the name of each input byte for byte, also of two that look the same")
+    func inputNames() throws {
+        let inputName = ("mr", "input_name", [WasmText.i32, WasmText.i32], [WasmText.i32])
+        // A pair at 32: its key is the name, which is written to 40; it has no value.
+        let code: [UInt8] =
+            [0x41, 40, 0x41, 32, 0x10, 1, 0x21, 1, 0x41, 32, 0x20, 1, 0x36, 2, 0]
+            + [0x41, 36, 0x41, 0x7f, 0x36, 2, 0, 0x41, 32, 0x20, 1, 0x41, 8, 0x6a, 0x10, 0]
+        let module = WasmText.map(imports: [WebAssemblyTests.emit, inputName], code)
+        let helper = try WebAssemblyTests.helper(module.bytes)
+        let names = ["caf\u{e9}", "cafe\u{301}"]
+        for _ in 0..<2 {
+            let pairs = try helper.attempt(.map) { () throws(FunctionProcess.Fault) in
+                for name in names {
+                    let head = RecordChunk(format: .lines, input: name, offset: 0, bytes: []).head
+                    try helper.send(.records, head: head, Array("x\n".utf8))
+                }
+            }
+            #expect(pairs == names.map { Pair(Array($0.utf8), nil) })
         }
     }
 

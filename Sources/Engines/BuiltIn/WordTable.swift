@@ -111,8 +111,13 @@ final class WordTable {
             prefetch_for_reading(index + Int(UInt32(truncatingIfNeeded: probe.hash) & mask))
         }
         for number in 0..<wordCount {
-            let place = Int(UInt32(truncatingIfNeeded: batch[number].hash) & mask)
-            prefetch_for_reading(slots + Int(index[place] & mask))
+            let hash = UInt32(truncatingIfNeeded: batch[number].hash)
+            var place = hash & mask
+            // Past other keys, whose slots are not looked at.
+            while index[Int(place)] != 0, (index[Int(place)] ^ hash) & ~mask != 0 {
+                place = (place &+ 1) & mask
+            }
+            prefetch_for_reading(slots + Int(index[Int(place)] & mask))
         }
         for number in 0..<wordCount {
             update(slot(of: batch + number, base, index: index, slots: slots, mask: mask))

@@ -181,9 +181,11 @@ extension HelperProcess {
     /// - `JSC_useWasmFastMemory`: memories of 4 GiB of addresses, whose end the processor finds: code that checks no bounds is
     ///   a fifth faster.
     /// - `JSC_maxNumWasmFastMemories`: those of past attempts are garbage, collected from half as many on as are admitted.
-    /// - `JSC_useDFGJIT`: the JavaScript around a module is called once for 32 KiB; to compile it well takes longer than it runs.
+    /// - `JSC_thresholdForOptimizeAfterWarmUp` and `…AfterLongWarmUp`, 20 times the usual: the JavaScript around a module is
+    ///   called once for 32 KiB, and to compile it well takes longer than it runs, unless the module emits record by record.
     private static let moduleOptions = [
-        "JSC_useWasmFastMemory=1", "JSC_maxNumWasmFastMemories=8", "JSC_useDFGJIT=0",
+        "JSC_useWasmFastMemory=1", "JSC_maxNumWasmFastMemories=8",
+        "JSC_thresholdForOptimizeAfterWarmUp=20000", "JSC_thresholdForOptimizeAfterLongWarmUp=20000",
     ]
 
     /// What JavaScriptCore is told of the memory that there is.

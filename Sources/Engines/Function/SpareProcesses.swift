@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// A process takes longer to start than most of what comes before its function: adding the file, opening the inputs.
 package final class SpareProcesses: Sendable {
-    /// Processes that are kept, for a map, a combine and a reduce; beyond it none is started ahead.
+    /// Processes that are kept, for a map, a combine and a reduce or a map in several slots; beyond it none is started ahead.
     package static let maxCount = 3
 
     private struct Spare {

@@ -11,7 +11,8 @@ extension LocalNode {
     /// - Parameters:
     ///   - engine: the kind.
     ///   - limits: what its attempts may use.
-    ///   - inFurtherSlots: it is the second call for this function, whose attempts will fill all slots.
+    ///   - inFurtherSlots: it is the second call for this function, whose attempts are likely to fill all slots: as many
+    ///     more are started as slots and `SpareProcesses.maxCount` admit.
     public func expectFunction(
         _ engine: FunctionDescription.Engine,
         limits: TaskLimits,
@@ -23,7 +24,7 @@ extension LocalNode {
             case .webAssembly: .webAssembly
             case .command: .command
             }
-        for _ in 0..<(inFurtherSlots ? options.slots - 1 : 1) {
+        for _ in 0..<(inFurtherSlots ? max(0, options.slots - 1) : 1) {
             jobService().library.expect(kind, limits: limits)
         }
     }

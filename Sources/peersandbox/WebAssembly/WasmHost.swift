@@ -6,7 +6,7 @@ import FunctionProtocol
 /// catches traps. No JavaScript of a user runs beside it.
 /// `install(native, module bytes, PlacePage's numbers)` returns the entries that `WasmMachine` calls.
 enum WasmHost {
-    /// Room for bytes that go in, in bytes; more is given back when it is not needed.
+    /// Room for bytes that go in, in bytes; eight times as much is kept when it was needed once.
     static let inboxByteCount = 256 << 10
     /// Emitted bytes held at once, about.
     static let outboxByteCount = 256 << 10
@@ -42,12 +42,12 @@ enum WasmHost {
         }
         function holdsPairs(bytes) {
             const heads = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-            let at = 0;
-            while (at + 8 <= bytes.length) {
-                const value = heads.getUint32(at + 4, true);
-                at += 8 + heads.getUint32(at, true) + (value === 0xffffffff ? 0 : value);
+            let end = 0;
+            while (end + 8 <= bytes.length) {
+                const value = heads.getUint32(end + 4, true);
+                end += 8 + heads.getUint32(end, true) + (value === 0xffffffff ? 0 : value);
             }
-            return at === bytes.length;
+            return end === bytes.length;
         }
         function text(pointer, count, what) {
             return region(pointer, Math.min(count >>> 0, maxTextByteCount), what).slice();
@@ -130,13 +130,15 @@ enum WasmHost {
             call(pointer, count);
         }
         return {
-            // Where bytes come in, `count` or more of them.
+            // Where bytes come in, up to `count` of them.
             room(count) { return inbox = new Uint8Array(count); },
             // What is emitted is checked at once, from now to the next `begin`.
             check() { isChecking = true; },
             begin(seed) {
                 used = 0;
                 isChecking = false;
+                inputName = new Uint8Array(0);
+                inputOffset = 0;
                 a = b = c = 0;
                 round = 1;
                 for (let i = 0; i < 24; i++) {

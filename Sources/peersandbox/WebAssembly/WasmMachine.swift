@@ -11,8 +11,10 @@ final class WasmMachine {
     private var entries: [JSObjectRef?] = []
     /// Where bytes go in; JavaScript keeps it until it is asked for another.
     private var inbox = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    /// The input that is told to the instances.
-    private var input: String?
+    /// The name of the input that the instances are told, byte for byte.
+    private var input: [UInt8]?
+    /// Memory may take more than is touched.
+    private let allowsLargePages: Bool
 
     /// Where the attempt at hand goes; `nil`: nowhere, while a fault is looked for.
     var channel: Channel?
@@ -35,8 +37,12 @@ final class WasmMachine {
 
     /// Compiles a module.
     ///
+    /// - Parameters:
+    ///   - program: the module.
+    ///   - memoryByteLimit: memory that an attempt may use, in bytes; 0: no limit.
     /// - Throws: `invalid` when the engine refuses it, in the engine's words.
-    init(_ program: [UInt8]) throws(FunctionFault) {
+    init(_ program: [UInt8], memoryByteLimit: UInt64) throws(FunctionFault) {
+        allowsLargePages = memoryByteLimit == 0 || memoryByteLimit > WasmMachine.maxTightByteLimit
         do throws(ScriptContext.Exception) {
             let install = try context.evaluate(own: WasmHost.source)
             let place = Channel.page.flatMap { context.numbers(of: $0) }
@@ -64,7 +70,7 @@ final class WasmMachine {
             try fillInbox(UnsafeRawBufferPointer(bytes))
         }
         guard try call(.start, context.number(arguments.count)) else { return false }
-        try allowLargePages()
+        if allowsLargePages { try allowLargePages() }
         return true
     }
 
@@ -72,6 +78,7 @@ final class WasmMachine {
     func begin(seed: [UInt8]) throws(FunctionFault) {
         fault = nil
         counters = [:]
+        input = nil
         _ = try call(.begin, context.seed(seed))
     }
 
@@ -98,9 +105,10 @@ final class WasmMachine {
         isHeld: Bool,
         isAlone: Bool
     ) throws(FunctionFault) -> Bool {
-        if input != self.input {
-            _ = try call(.input, context.bytes(Array(input.utf8)))
-            self.input = input
+        if self.input.map({ $0.elementsEqual(input.utf8) }) != true {
+            let name = Array(input.utf8)
+            _ = try call(.input, context.bytes(name))
+            self.input = name
         }
         try fillInbox(bytes)
         return try call(
@@ -148,6 +156,8 @@ final class WasmMachine {
     }
 
     private static let largePageByteCount = 2 << 20
+    /// Up to this limit on memory, in bytes, every page counts, and those that are touched in part are small.
+    private static let maxTightByteLimit: UInt64 = 256 << 20
     /// What a module has beyond it is likely to be touched here and there only, in bytes.
     private static let maxLargeByteCount = 16 << 20
 
@@ -180,8 +190,12 @@ extension WasmMachine {
     private func fillInbox(_ bytes: UnsafeRawBufferPointer) throws(FunctionFault) {
         let usual = WasmHost.inboxByteCount
         if inbox.count < bytes.count || (inbox.count > 8 * usual && bytes.count <= usual) {
+            inbox = UnsafeMutableRawBufferPointer(start: nil, count: 0)
             let room = try result(of: .room, [context.number(max(bytes.count, usual))])
             inbox = UnsafeMutableRawBufferPointer(context.elements(of: room, as: UInt8.self))
+        }
+        guard bytes.count <= inbox.count else {
+            throw FunctionFault(.threw, "there is no room for \(bytes.count) bytes")
         }
         inbox.copyMemory(from: bytes)
     }

@@ -10,13 +10,13 @@ final class WebAssemblyRunner: Runner {
 
     /// Starts the virtual machine.
     static func warmUp() {
-        _ = try? WasmMachine([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
+        _ = try? WasmMachine([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], memoryByteLimit: 0)
     }
 
     init(_ preparation: Preparation) throws(FunctionFault) {
         readiness = try WasmInterface.check(preparation.program, preparation)
         skipLimit = preparation.skipLimit
-        machine = try WasmMachine(preparation.program)
+        machine = try WasmMachine(preparation.program, memoryByteLimit: preparation.limits.memoryByteCount)
         try tryStart(preparation.arguments)
     }
 
