@@ -1,5 +1,4 @@
 import Engines
-import Glibc
 import MRProtocol
 import Multiformats
 import PeerNode
@@ -74,9 +73,8 @@ struct JobTemplate: Sendable {
         if let path = try? ContentPath(parsing: input) {
             return path.root.codec != .raw || !path.names.isEmpty
         }
-        var status = stat()
-        guard stat(input, &status) == 0 else { return false }
-        return status.st_mode & S_IFMT == S_IFDIR || status.st_size > ImportProfile.standard.blockByteCount
+        if (try? FileTree.kind(input, follow: true)) == .directory { return true }
+        return FileTree.byteCount(input, false) > ImportProfile.standard.blockByteCount
     }
 
     /// The functions' arguments, by name.
