@@ -10,8 +10,10 @@ final class KeyArena {
     private var blocks: [UnsafeMutableRawBufferPointer] = []
     private var free: UnsafeMutablePointer<UInt8>?
     private var freeByteCount = 0
-    /// Bytes of memory that the arena holds.
-    private(set) var byteCount = 0
+    private var heldByteCount = 0
+
+    /// Bytes of memory that the slices take, with what is lost between them.
+    var byteCount: Int { heldByteCount - freeByteCount }
 
     deinit { blocks.forEach { $0.deallocate() } }
 
@@ -34,21 +36,23 @@ final class KeyArena {
         return UnsafePointer(place)
     }
 
-    /// Forgets everything; keeps one block for the next round.
+    /// Forgets everything; keeps the newest block for the next round, unless a single slice made it larger than others.
     func removeAll() {
-        while blocks.count > 1 { blocks.removeFirst().deallocate() }
-        byteCount = blocks.first?.count ?? 0
+        while let block = blocks.first, blocks.count > 1 || block.count > KeyArena.largestBlockByteCount {
+            blocks.removeFirst().deallocate()
+        }
+        heldByteCount = blocks.first?.count ?? 0
         free = blocks.first?.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        freeByteCount = byteCount
+        freeByteCount = heldByteCount
     }
 
     private func reserveInNewBlock(_ needed: Int) -> UnsafeMutablePointer<UInt8> {
-        let grown = min(max(2 * byteCount, KeyArena.firstBlockByteCount), KeyArena.largestBlockByteCount)
+        let grown = min(max(2 * heldByteCount, KeyArena.firstBlockByteCount), KeyArena.largestBlockByteCount)
         let size = max(grown, needed + GrowingBytes.padding)
         let start = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         memset(start + size - GrowingBytes.padding, 0, GrowingBytes.padding)
         blocks.append(UnsafeMutableRawBufferPointer(start: start, count: size))
-        byteCount += size
+        heldByteCount += size
         let place = start.assumingMemoryBound(to: UInt8.self)
         free = place + needed
         freeByteCount = size - needed

@@ -20,6 +20,17 @@ struct SortEntry {
     }
 
     @inline(__always)
+    func hasKey(of other: SortEntry) -> Bool {
+        guard prefix == other.prefix, keyByteCount == other.keyByteCount else { return false }
+        let byteCount = Int(keyByteCount)
+        if byteCount <= 16 {
+            return SortEntry.prefix(of: key + 8, byteCount: byteCount - 8)
+                == SortEntry.prefix(of: other.key + 8, byteCount: byteCount - 8)
+        }
+        return memcmp(key + 8, other.key + 8, byteCount - 8) == 0
+    }
+
+    @inline(__always)
     static func prefix(of key: UnsafePointer<UInt8>, byteCount: Int) -> UInt64 {
         if byteCount <= 0 { return 0 }
         let word = UnsafeRawPointer(key).loadUnaligned(as: UInt64.self).bigEndian

@@ -1,3 +1,4 @@
+import CLinux
 import FunctionProtocol
 import MRProtocol
 
@@ -19,12 +20,15 @@ protocol PackedPairStore: PairStore {
 /// Pairs of any kind, each kept.
 final class PairBuffer: PackedPairStore {
     private static let noValue = UInt32.max
+    private static let firstCapacity = 256
+    /// How far ahead of an entry that is written keys are fetched.
+    private static let aheadCount = 12
 
     private let partitionCount: Int
     private let combine: Combine
     private let arena = KeyArena()
     private var entries: UnsafeMutablePointer<SortEntry>
-    private var capacity = 256
+    private var capacity = PairBuffer.firstCapacity
     private var count = 0
 
     init(partitionCount: Int, combine: Combine) {
@@ -68,10 +72,14 @@ final class PairBuffer: PackedPairStore {
         addEntry(SortEntry(key: UnsafePointer(place), keyByteCount: key.count, tail: tail))
     }
 
+    /// Copies them all at once, with what lies between them: a value is right behind its key, as entries want it.
     func add(packed pairs: UnsafeRawBufferPointer) -> Int {
         var pairCount = 0
-        _ = PackedPairs.forEach(in: pairs) { key, value in
-            add(key: key, value: value)
+        let copy = UnsafeRawBufferPointer(start: store(pairs), count: pairs.count)
+        _ = PackedPairs.forEach(in: copy) { key, value in
+            guard let start = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+            let tail = value.map { UInt32(truncatingIfNeeded: $0.count) } ?? PairBuffer.noValue
+            addEntry(SortEntry(key: start, keyByteCount: key.count, tail: tail))
             pairCount += 1
         }
         return pairCount
@@ -87,6 +95,7 @@ final class PairBuffer: PackedPairStore {
             KeySorter.sort(sorted, count: group.count, scratch: scratch)
             if let combined {
                 for index in 0..<group.count {
+                    fetchKey(behind: index, of: sorted, group.count)
                     try combined.add(key: key(sorted[index]), value: value(sorted[index]))
                 }
             } else {
@@ -95,6 +104,16 @@ final class PairBuffer: PackedPairStore {
             }
         }
         try combined?.finish()
+        removeAll()
+    }
+
+    /// Forgets all pairs; keeps the room for entries unless it is much more than was needed.
+    func removeAll() {
+        if capacity > PairBuffer.firstCapacity, 32 * count < capacity {
+            entries.deallocate()
+            capacity = PairBuffer.firstCapacity
+            entries = .allocate(capacity: capacity)
+        }
         count = 0
         arena.removeAll()
     }
@@ -105,12 +124,33 @@ final class PairBuffer: PackedPairStore {
         to run: RunFileWriter
     ) throws(TaskFault) {
         guard case .builtIn(let kind) = combine else {
-            for index in 0..<count { try run.append(key: key(sorted[index]), value: value(sorted[index])) }
+            for index in 0..<count {
+                fetchKey(behind: index, of: sorted, count)
+                try run.append(key: key(sorted[index]), value: value(sorted[index]))
+            }
             return
         }
         let fold = Fold(kind, isReduce: false, output: run, memoryByteCount: Int.max)
-        for index in 0..<count { try fold.add(key: key(sorted[index]), value: value(sorted[index])) }
+        var hasKeyOfLast = false
+        for index in 0..<count {
+            fetchKey(behind: index, of: sorted, count)
+            let entry = sorted[index]
+            let hasKeyOfNext = index + 1 < count && entry.hasKey(of: sorted[index + 1])
+            if kind == .sum, !hasKeyOfLast, !hasKeyOfNext, let value = value(entry), DecimalText.isPlain(value) {
+                try fold.finish()
+                try run.append(key: key(entry), value: value)
+            } else {
+                try fold.add(key: key(entry), value: value(entry))
+            }
+            hasKeyOfLast = hasKeyOfNext
+        }
         try fold.finish()
+    }
+
+    /// Has the key of an entry to come fetched from memory while others are written: once sorted, they lie anywhere.
+    @inline(__always)
+    private func fetchKey(behind index: Int, of sorted: UnsafeMutablePointer<SortEntry>, _ count: Int) {
+        prefetch_for_reading(sorted[min(index + PairBuffer.aheadCount, count - 1)].key)
     }
 
     @inline(__always)

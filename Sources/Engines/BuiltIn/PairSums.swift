@@ -4,19 +4,25 @@ import MRProtocol
 /// Pairs of which only the sums of each key's numbers are wanted: they are added up in a table as they come.
 ///
 /// The table holds integers of up to 64 bits. From the first value on that is none, or the first sum that is larger, until
-/// the store is drained, pairs are kept as they come: the combine adds them up, or finds what is wrong with them.
+/// the store is drained, pairs are kept as they come: the combine adds them up, or finds what is wrong with them. So it is
+/// also when of the first `sampleCount` pairs nearly each has a key of its own, as from a function that adds up itself:
+/// sorting them is less work than looking each up first.
 final class PairSums: PackedPairStore {
-    private let sums: WordCounts
+    static let sampleCount = 8_192
+
+    /// The table, which others may use between two rounds.
+    let table: WordCounts
     private let pairs: PairBuffer
     /// Where the keys of a batch lie in the packed pairs, and their numbers.
     private let bounds: UnsafeMutablePointer<UInt32> = .allocate(capacity: 2 * WordTable.batchCount)
     private let numbers: UnsafeMutablePointer<Int> = .allocate(capacity: WordTable.batchCount)
 
-    /// A store that uses the table `sums`.
-    init(partitionCount: Int, in sums: WordCounts) {
-        self.sums = sums
+    /// Pairs added to the table while its keys are watched; `nil` when enough were seen.
+    private var watchedCount: Int? = 0
+
+    init(partitionCount: Int) {
+        table = WordCounts(partitionCount: partitionCount)
         pairs = PairBuffer(partitionCount: partitionCount, combine: .builtIn(.sum))
-        sums.removeAll()
     }
 
     deinit {
@@ -24,8 +30,15 @@ final class PairSums: PackedPairStore {
         numbers.deallocate()
     }
 
-    var isEmpty: Bool { sums.isEmpty && pairs.isEmpty }
-    var byteCount: Int { pairs.isEmpty ? sums.byteCount : pairs.byteCount }
+    var isEmpty: Bool { table.isEmpty && pairs.isEmpty }
+    var byteCount: Int { pairs.isEmpty ? table.byteCount : pairs.byteCount }
+
+    /// Forgets everything, as an attempt that failed may have left something.
+    func removeAll() {
+        table.removeAll()
+        pairs.removeAll()
+        watchedCount = 0
+    }
 
     func add(packed packedPairs: UnsafeRawBufferPointer) -> Int {
         guard pairs.isEmpty, let base = packedPairs.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
@@ -35,7 +48,7 @@ final class PairSums: PackedPairStore {
         var position = 0
         while position < packedPairs.count {
             let gathered = gather(packedPairs, from: position)
-            let added = sums.add(
+            let added = table.add(
                 base,
                 byteCount: packedPairs.count,
                 bounds: bounds,
@@ -45,16 +58,25 @@ final class PairSums: PackedPairStore {
             count += added
             position = gathered.end
             if added < gathered.count { position = Int(bounds[2 * added]) - PackedPairs.headByteCount }
-            if added < WordTable.batchCount, position < packedPairs.count {
-                sums.drain(into: pairs)
+            let isStopped = added < WordTable.batchCount && position < packedPairs.count
+            if isTableIdle(with: added) || isStopped {
+                table.drain(into: pairs)
                 return count + pairs.add(packed: UnsafeRawBufferPointer(rebasing: packedPairs[position...]))
             }
         }
         return count
     }
 
+    /// Whether so many pairs were added to the table that it is known to add up nearly nothing: one of 16 at most.
+    private func isTableIdle(with added: Int) -> Bool {
+        guard let watched = watchedCount.map({ $0 + added }) else { return false }
+        watchedCount = watched < PairSums.sampleCount ? watched : nil
+        return watchedCount == nil && 16 * (watched - table.count) <= watched
+    }
+
     func drain(to run: RunFileWriter) throws(TaskFault) {
-        if pairs.isEmpty { try sums.drain(to: run) } else { try pairs.drain(to: run) }
+        if pairs.isEmpty { try table.drain(to: run) } else { try pairs.drain(to: run) }
+        watchedCount = 0
     }
 
     /// Finds the next pairs that the table can take, at most a batch, and where the pair behind them begins.

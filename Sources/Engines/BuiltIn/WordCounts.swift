@@ -7,7 +7,9 @@ final class WordCounts: PairStore {
 
     init(partitionCount: Int) { self.partitionCount = partitionCount }
 
-    var isEmpty: Bool { table.count == 0 }
+    /// Number of keys.
+    var count: Int { table.count }
+    var isEmpty: Bool { count == 0 }
     var byteCount: Int { table.byteCount + 2 * table.count * MemoryLayout<SortEntry>.stride }
 
     /// Counts each word of a batch once.

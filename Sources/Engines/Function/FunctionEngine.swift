@@ -9,8 +9,8 @@ package final class FunctionEngine: JobEngine {
     private let plan: FunctionPlan
     private let functions: JobFunctions
     private let indexes = RunIndexCache()
-    /// The table in which numbers are added up, for one attempt after the other.
-    private let counts: WordCounts?
+    /// Where numbers are added up, for one attempt after the other.
+    private let sums: PairSums?
 
     /// An engine for a job whose functions are loaded.
     ///
@@ -21,8 +21,7 @@ package final class FunctionEngine: JobEngine {
             usesPosition: functions.usesPosition ?? BuiltInEngine.usesPosition(spec)
         )
         self.functions = functions
-        counts =
-            plan.builtIn.combine == .sum ? WordCounts(partitionCount: plan.builtIn.hashedPartitionCount) : nil
+        sums = plan.builtIn.combine == .sum ? PairSums(partitionCount: plan.builtIn.hashedPartitionCount) : nil
     }
 
     /// Maps, combines and writes one run file; see `JobEngine`.
@@ -43,7 +42,7 @@ package final class FunctionEngine: JobEngine {
                 spills: spills,
                 limits: limits,
                 combine: combine,
-                counts: counts,
+                counts: sums?.table,
                 indexes: indexes
             )
             var result = try run.run(assignment, output: output)
@@ -58,7 +57,7 @@ package final class FunctionEngine: JobEngine {
             limits: limits,
             combine: combine,
             tally: tally,
-            sums: counts,
+            sums: sums,
             indexes: indexes
         )
         return try run.run(assignment, output: output)
@@ -106,7 +105,7 @@ package final class FunctionEngine: JobEngine {
                 output: writer,
                 memoryByteCount: limits.memoryByteCount
             )
-            try merge.reduce(runs, partition: partition, into: fold, counts: counts)
+            try merge.reduce(runs, partition: partition, into: fold, counts: sums?.table)
             try fold.finish()
             counters.reduceInputPairs = merge.countedPairs ?? fold.pairCount
             counters.reduceInputKeys = fold.keyCount
@@ -136,7 +135,7 @@ package final class FunctionEngine: JobEngine {
             limits: limits,
             indexes: indexes
         )
-        try merge.write(runs, to: writer, counts: counts)
+        try merge.write(runs, to: writer, counts: sums?.table)
         var counters = TaskCounters()
         counters.spilledBytes = merge.spilledByteCount
         tally.add(to: &counters)

@@ -10,7 +10,7 @@ final class FunctionMapRun {
     private let limits: AttemptLimits
     private let combine: Combine
     private let tally: FunctionTally
-    private let sums: WordCounts?
+    private let sums: PairSums?
     private let indexes: RunIndexCache
     private let pairs: any PackedPairStore
     private let format: RecordChunk.Format
@@ -28,7 +28,7 @@ final class FunctionMapRun {
         limits: AttemptLimits,
         combine: Combine,
         tally: FunctionTally,
-        sums: WordCounts?,
+        sums: PairSums?,
         indexes: RunIndexCache
     ) {
         self.plan = plan
@@ -40,13 +40,8 @@ final class FunctionMapRun {
         self.tally = tally
         self.sums = sums
         self.indexes = indexes
-        let partitionCount = plan.builtIn.hashedPartitionCount
-        pairs =
-            if let sums, plan.builtIn.combine == .sum {
-                PairSums(partitionCount: partitionCount, in: sums)
-            } else {
-                PairBuffer(partitionCount: partitionCount, combine: combine)
-            }
+        sums?.removeAll()
+        pairs = sums ?? PairBuffer(partitionCount: plan.builtIn.hashedPartitionCount, combine: combine)
         format = RecordChunk.Format(plan.spec.recordFormat)
     }
 
@@ -208,7 +203,7 @@ final class FunctionMapRun {
                 limits: limits,
                 indexes: indexes
             )
-            try merge.write(spilled, to: writer, counts: sums)
+            try merge.write(spilled, to: writer, counts: sums?.table)
             counters.spilledBytes += merge.spilledByteCount
         }
         counters.combinedPairs = writer.pairCount

@@ -29,6 +29,9 @@ struct FunctionSumTests {
     private static let many = (0..<900).map { "key \($0 % 37)\t\($0 - 300)" }
     private static let most = "999999999999999999"
 
+    /// More keys than `PairSums` watches, each with one pair, and values of which some are not written as sums are.
+    private static let different = (0..<9_000).map { "\($0)-\($0 % 3)\t\(["1", "042", "-7", "0", "\($0)"][$0 % 5])" }
+
     static let sums = [
         Case("numbers, some below zero", many),
         Case(
@@ -39,6 +42,8 @@ struct FunctionSumTests {
         Case("a number of more than 18 digits among others", many + ["key 3\t1234567890123456789012"] + many),
         Case("a sum of more than 64 bits", Array(repeating: "a\t\(most)", count: 12) + many),
         Case("a sum of less than -2^63", Array(repeating: "a\t-\(most)", count: 600) + many),
+        Case("many keys of one pair each", different),
+        Case("many keys of one pair each, then again", different + many + different + ["1-1\t\(most)9"]),
         Case("columns", (0..<40).map { "a\t\($0) \(2 * $0)" } + many),
     ]
 
@@ -47,6 +52,8 @@ struct FunctionSumTests {
         Case("a key without a value", many + ["key 3"]),
         Case("numbers and columns of one key", ["a\t1", "a\t1 2"]),
         Case("no digits", ["a\t"]),
+        Case("no number behind many keys of one pair each", different + ["0-0\tthree"]),
+        Case("a key without a value behind many of one pair each", different + ["new"]),
     ]
 
     private func run(_ lines: [String], combine: Function?, groupLeafCount: Int, mergeCount: Int, memory: Int)
