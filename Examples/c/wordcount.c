@@ -6,7 +6,7 @@
 // The table is touched all over and begins where a large page may (docs/wasm-abi.md, "What makes a module fast").
 #include "mapreduce.h"
 
-enum { most_words = 1 << 16, most_places = 2 * most_words, batch_size = 64, inline_size = 16, arena_size = 1 << 20 };
+enum { most_places = 1 << 17, most_words = most_places / 4 * 3, batch_size = 64, inline_size = 16, arena_size = 1 << 20 };
 enum { large_page = 2 << 20 };
 
 // A word that was read: its bytes, filled up with zeros; of one of more than 16 the first 8 and a hash of the rest.
@@ -69,7 +69,7 @@ static void double_places(void) {
 // Between batches only: the words of a batch know numbers of entries.
 static void make_room(void) {
     if (word_count + batch_size > most_words || arena_used > arena_size / 2) emit_words();
-    if (word_count + batch_size > place_count / 2 && place_count < most_places) double_places();
+    if (word_count + batch_size > place_count / 4 * 3 && place_count < most_places) double_places();
 }
 
 static inline bool is_word(const entry *known, const word *word) {

@@ -47,9 +47,11 @@ final class KeyArena {
     }
 
     private func reserveInNewBlock(_ needed: Int) -> UnsafeMutablePointer<UInt8> {
-        let grown = min(max(2 * heldByteCount, KeyArena.firstBlockByteCount), KeyArena.largestBlockByteCount)
+        let isMuch = heldByteCount >= KeyArena.largestBlockByteCount / 8
+        let grown =
+            isMuch ? KeyArena.largestBlockByteCount : max(2 * heldByteCount, KeyArena.firstBlockByteCount)
         let size = max(grown, needed + GrowingBytes.padding)
-        let start = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+        let start = LargePages.allocate(byteCount: size, alignment: 16)
         memset(start + size - GrowingBytes.padding, 0, GrowingBytes.padding)
         blocks.append(UnsafeMutableRawBufferPointer(start: start, count: size))
         heldByteCount += size

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A key to be sorted, with its first bytes at hand.
@@ -19,15 +20,11 @@ struct SortEntry {
         prefix = SortEntry.prefix(of: key, byteCount: keyByteCount)
     }
 
+    /// Whether a sorted entry has the key of its neighbour. Equal keys have equal prefixes, even where sorting changed them.
     @inline(__always)
     func hasKey(of other: SortEntry) -> Bool {
         guard prefix == other.prefix, keyByteCount == other.keyByteCount else { return false }
-        let byteCount = Int(keyByteCount)
-        if byteCount <= 16 {
-            return SortEntry.prefix(of: key + 8, byteCount: byteCount - 8)
-                == SortEntry.prefix(of: other.key + 8, byteCount: byteCount - 8)
-        }
-        return memcmp(key + 8, other.key + 8, byteCount - 8) == 0
+        return memcmp(key, other.key, Int(keyByteCount)) == 0
     }
 
     @inline(__always)
@@ -43,6 +40,8 @@ struct SortEntry {
 /// Large ranges go through a least-significant-digit radix sort of the prefixes, whose ties go on eight bytes deeper;
 /// small ones, and ties deeper than `maxRadixDepth`, through a merge sort.
 struct KeySorter {
+    /// How far ahead of a tie the keys of the next ones are fetched from memory, in entries.
+    private static let tieDistance = 16
     private static let radixThreshold = 256
     private static let insertionThreshold = 12
     /// Bounds the recursion when many long keys share their beginning.
@@ -119,6 +118,14 @@ struct KeySorter {
             let prefix = entries[start].prefix
             var end = start + 1
             while end < count && entries[end].prefix == prefix { end += 1 }
+            var ahead = start + tieDistance
+            while ahead < min(end + tieDistance, count) {
+                if entries[ahead].prefix == entries[ahead - 1].prefix {
+                    prefetch_for_reading(entries[ahead - 1].key + depth)
+                    prefetch_for_reading(entries[ahead].key + depth)
+                }
+                ahead += 1
+            }
             if end - start > 1 {
                 settleTie(entries + start, end - start, scratch, depth: depth, histogram)
             }

@@ -21,12 +21,15 @@ protocol PackedPairStore: PairStore {
 final class PairBuffer: PackedPairStore {
     private static let noValue = UInt32.max
     private static let firstCapacity = 256
+    /// Most entries whose room is kept for later ones: 12 MiB with that for sorting them.
+    private static let largestKeptCapacity = 1 << 18
     /// How far ahead of an entry that is written keys are fetched.
     private static let aheadCount = 12
 
     private let partitionCount: Int
     private let combine: Combine
     private let arena = KeyArena()
+    /// Room for `capacity` entries, and for as many while they are sorted.
     private var entries: UnsafeMutablePointer<SortEntry>
     private var capacity = PairBuffer.firstCapacity
     private var count = 0
@@ -34,7 +37,7 @@ final class PairBuffer: PackedPairStore {
     init(partitionCount: Int, combine: Combine) {
         self.partitionCount = partitionCount
         self.combine = combine
-        entries = .allocate(capacity: capacity)
+        entries = PairBuffer.makeRoom(for: capacity)
     }
 
     deinit { entries.deallocate() }
@@ -74,20 +77,18 @@ final class PairBuffer: PackedPairStore {
 
     /// Copies them all at once, with what lies between them: a value is right behind its key, as entries want it.
     func add(packed pairs: UnsafeRawBufferPointer) -> Int {
-        var pairCount = 0
+        let before = count
         let copy = UnsafeRawBufferPointer(start: store(pairs), count: pairs.count)
         _ = PackedPairs.forEach(in: copy) { key, value in
             guard let start = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
             let tail = value.map { UInt32(truncatingIfNeeded: $0.count) } ?? PairBuffer.noValue
             addEntry(SortEntry(key: start, keyByteCount: key.count, tail: tail))
-            pairCount += 1
         }
-        return pairCount
+        return count - before
     }
 
     func drain(to run: RunFileWriter) throws(TaskFault) {
-        let scratch = UnsafeMutablePointer<SortEntry>.allocate(capacity: max(1, count))
-        defer { scratch.deallocate() }
+        let scratch = entries + capacity
         let groups = PartitionGroups(entries, count: count, scratch: scratch, partitionCount: partitionCount)
         let combined = try combine.begin(into: run)
         for group in groups.nonEmpty {
@@ -107,12 +108,12 @@ final class PairBuffer: PackedPairStore {
         removeAll()
     }
 
-    /// Forgets all pairs; keeps the room for entries unless it is much more than was needed.
+    /// Forgets all pairs; keeps the room for entries unless it is large.
     func removeAll() {
-        if capacity > PairBuffer.firstCapacity, 32 * count < capacity {
+        if capacity > PairBuffer.largestKeptCapacity {
             entries.deallocate()
             capacity = PairBuffer.firstCapacity
-            entries = .allocate(capacity: capacity)
+            entries = PairBuffer.makeRoom(for: capacity)
         }
         count = 0
         arena.removeAll()
@@ -172,11 +173,17 @@ final class PairBuffer: PackedPairStore {
     }
 
     private func grow() {
-        let larger = UnsafeMutablePointer<SortEntry>.allocate(capacity: 2 * capacity)
+        let larger = PairBuffer.makeRoom(for: 2 * capacity)
         larger.update(from: entries, count: count)
         entries.deallocate()
         entries = larger
         capacity *= 2
+    }
+
+    private static func makeRoom(for capacity: Int) -> UnsafeMutablePointer<SortEntry> {
+        let stride = MemoryLayout<SortEntry>.stride
+        return LargePages.allocate(byteCount: 2 * capacity * stride, alignment: MemoryLayout<SortEntry>.alignment)
+            .bindMemory(to: SortEntry.self, capacity: 2 * capacity)
     }
 }
 

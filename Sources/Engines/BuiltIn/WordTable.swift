@@ -27,7 +27,6 @@ final class WordTable {
     static let inlineByteCount = 16
     static let batchCount = 256
     private static let firstPlaceCount = 1 << 11
-    private static let largePageByteCount = 2 << 20
 
     private static let seeds: (UInt64, UInt64) = (.random(in: .min ... .max), .random(in: .min ... .max))
 
@@ -313,7 +312,10 @@ final class WordTable {
     }
 
     private static func makeSlots(_ count: Int) -> UnsafeMutablePointer<WordSlot> {
-        let start = makeRoom(count * MemoryLayout<WordSlot>.stride)
+        let start = LargePages.allocate(
+            byteCount: count * MemoryLayout<WordSlot>.stride,
+            alignment: MemoryLayout<WordSlot>.stride
+        )
         let slots = start.bindMemory(to: WordSlot.self, capacity: count)
         slots.initialize(to: WordSlot(low: 0, high: 0, payload: 0, mark: 1, hash: 0))
         return slots
@@ -321,19 +323,8 @@ final class WordTable {
 
     private static func makeIndex(_ count: Int) -> UnsafeMutablePointer<UInt32> {
         let byteCount = count * MemoryLayout<UInt32>.stride
-        let start = makeRoom(byteCount)
+        let start = LargePages.allocate(byteCount: byteCount, alignment: MemoryLayout<UInt32>.alignment)
         memset(start, 0, byteCount)
         return start.bindMemory(to: UInt32.self, capacity: count)
-    }
-
-    /// Memory on large pages when it is much: words touch it all over.
-    private static func makeRoom(_ byteCount: Int) -> UnsafeMutableRawPointer {
-        let isLarge = byteCount >= largePageByteCount
-        let start = UnsafeMutableRawPointer.allocate(
-            byteCount: byteCount,
-            alignment: isLarge ? largePageByteCount : MemoryLayout<WordSlot>.stride
-        )
-        if isLarge { madvise(start, byteCount, MADV_HUGEPAGE) }
-        return start
     }
 }
