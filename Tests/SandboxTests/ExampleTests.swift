@@ -70,6 +70,22 @@ struct ExampleTests {
         }
     }
 
+    @Test("A word count takes more words than a table of them has room for")
+    func manyWords() throws {
+        let words = (0..<120_000).map { "word-\($0 % 110_000)" }
+        let text = Array(words.joined(separator: " ").utf8)
+        for (engine, file) in Examples.wordCounts {
+            let helper = try FunctionHelper(engine, try Examples.bytes(file()), roles: [.map], name: "wc")
+            var counts: [[UInt8]: Int] = [:]
+            for pair in try helper.map(text) {
+                counts[pair.key, default: 0] += Int(String(decoding: pair.value ?? [], as: UTF8.self)) ?? 0
+            }
+            #expect(counts.count == 110_000, "\(file())")
+            #expect(counts.filter { $0.value == 2 }.count == 10_000, "\(file())")
+            #expect(counts.values.reduce(0, +) == 120_000, "\(file())")
+        }
+    }
+
     @Test("Status codes are counted by hour, and lines without one on a counter")
     func statusCodes() throws {
         let line = { (time: String, status: String) in

@@ -26,8 +26,8 @@ enum DecimalText {
     /// Whether `bytes` spell an integer from 0 on of at most 18 digits as `append` would.
     @inline(__always)
     static func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let first = bytes.first, 0x30...0x39 ~= first, bytes.count == 1 || first > 0x30 else { return false }
-        return short(bytes) != nil
+        guard let first = bytes.first, first != 0x2d else { return false }
+        return (bytes.count == 1 || first != 0x30) && short(bytes) != nil
     }
 
     /// The integer that `bytes` spell, of any length that fits; `nil` for anything else.

@@ -20,7 +20,9 @@ struct SortEntry {
         prefix = SortEntry.prefix(of: key, byteCount: keyByteCount)
     }
 
-    /// Whether a sorted entry has the key of its neighbour. Equal keys have equal prefixes, even where sorting changed them.
+    /// Whether a sorted entry has the key of its neighbour.
+    ///
+    /// Equal keys have equal prefixes, even where sorting changed them.
     @inline(__always)
     func hasKey(of other: SortEntry) -> Bool {
         guard prefix == other.prefix, keyByteCount == other.keyByteCount else { return false }
@@ -40,7 +42,7 @@ struct SortEntry {
 /// Large ranges go through a least-significant-digit radix sort of the prefixes, whose ties go on eight bytes deeper;
 /// small ones, and ties deeper than `maxRadixDepth`, through a merge sort.
 struct KeySorter {
-    /// How far ahead of a tie the keys of the next ones are fetched from memory, in entries.
+    /// How far ahead keys are fetched from memory, in entries, and how many at once.
     private static let tieDistance = 16
     private static let radixThreshold = 256
     private static let insertionThreshold = 12
@@ -118,11 +120,14 @@ struct KeySorter {
             let prefix = entries[start].prefix
             var end = start + 1
             while end < count && entries[end].prefix == prefix { end += 1 }
+            // Of the next ties, the keys that go on behind their prefix will be read.
             var ahead = start + tieDistance
-            while ahead < min(end + tieDistance, count) {
-                if entries[ahead].prefix == entries[ahead - 1].prefix {
+            let last = min(ahead + end - start, ahead + tieDistance, count)
+            while ahead < last {
+                let entry = entries[ahead]
+                if entry.prefix == entries[ahead - 1].prefix, Int(entry.keyByteCount) > depth + 8 {
                     prefetch_for_reading(entries[ahead - 1].key + depth)
-                    prefetch_for_reading(entries[ahead].key + depth)
+                    prefetch_for_reading(entry.key + depth)
                 }
                 ahead += 1
             }
@@ -151,6 +156,7 @@ struct KeySorter {
         }
         for index in 0..<restCount {
             let at = depth + 8
+            prefetch_for_reading(rest[min(index + tieDistance, restCount - 1)].key + at)
             rest[index].prefix = SortEntry.prefix(
                 of: rest[index].key + at,
                 byteCount: Int(rest[index].keyByteCount) - at

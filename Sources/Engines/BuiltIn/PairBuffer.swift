@@ -20,7 +20,7 @@ protocol PackedPairStore: PairStore {
 /// Pairs of any kind, each kept.
 final class PairBuffer: PackedPairStore {
     private static let noValue = UInt32.max
-    private static let firstCapacity = 256
+    private static let firstRoomCount = 256
     /// Most entries whose room is kept for later ones: 12 MiB with that for sorting them.
     private static let largestKeptCapacity = 1 << 18
     /// How far ahead of an entry that is written keys are fetched.
@@ -31,8 +31,8 @@ final class PairBuffer: PackedPairStore {
     private let arena = KeyArena()
     /// Room for `capacity` entries, and for as many while they are sorted.
     private var entries: UnsafeMutablePointer<SortEntry>
-    private var capacity = PairBuffer.firstCapacity
-    private var count = 0
+    private var capacity = PairBuffer.firstRoomCount
+    private(set) var count = 0
 
     init(partitionCount: Int, combine: Combine) {
         self.partitionCount = partitionCount
@@ -80,6 +80,7 @@ final class PairBuffer: PackedPairStore {
         let before = count
         let copy = UnsafeRawBufferPointer(start: store(pairs), count: pairs.count)
         _ = PackedPairs.forEach(in: copy) { key, value in
+            // Not `nil`: it lies in the copy.
             guard let start = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
             let tail = value.map { UInt32(truncatingIfNeeded: $0.count) } ?? PairBuffer.noValue
             addEntry(SortEntry(key: start, keyByteCount: key.count, tail: tail))
@@ -96,7 +97,7 @@ final class PairBuffer: PackedPairStore {
             KeySorter.sort(sorted, count: group.count, scratch: scratch)
             if let combined {
                 for index in 0..<group.count {
-                    fetchKey(behind: index, of: sorted, group.count)
+                    fetchKey(behind: index, of: sorted, count: group.count)
                     try combined.add(key: key(sorted[index]), value: value(sorted[index]))
                 }
             } else {
@@ -105,14 +106,15 @@ final class PairBuffer: PackedPairStore {
             }
         }
         try combined?.finish()
-        removeAll()
+        count = 0
+        arena.removeAll()
     }
 
     /// Forgets all pairs; keeps the room for entries unless it is large.
     func removeAll() {
         if capacity > PairBuffer.largestKeptCapacity {
             entries.deallocate()
-            capacity = PairBuffer.firstCapacity
+            capacity = PairBuffer.firstRoomCount
             entries = PairBuffer.makeRoom(for: capacity)
         }
         count = 0
@@ -126,31 +128,35 @@ final class PairBuffer: PackedPairStore {
     ) throws(TaskFault) {
         guard case .builtIn(let kind) = combine else {
             for index in 0..<count {
-                fetchKey(behind: index, of: sorted, count)
+                fetchKey(behind: index, of: sorted, count: count)
                 try run.append(key: key(sorted[index]), value: value(sorted[index]))
             }
             return
         }
         let fold = Fold(kind, isReduce: false, output: run, memoryByteCount: Int.max)
-        var hasKeyOfLast = false
+        var isFirstOfKey = true
         for index in 0..<count {
-            fetchKey(behind: index, of: sorted, count)
-            let entry = sorted[index]
-            let hasKeyOfNext = index + 1 < count && entry.hasKey(of: sorted[index + 1])
-            if kind == .sum, !hasKeyOfLast, !hasKeyOfNext, let value = value(entry), DecimalText.isPlain(value) {
-                try fold.finish()
-                try run.append(key: key(entry), value: value)
-            } else {
-                try fold.add(key: key(entry), value: value(entry))
+            fetchKey(behind: index, of: sorted, count: count)
+            let (key, value) = (key(sorted[index]), value(sorted[index]))
+            if kind == .sum {
+                let isLastOfKey = index + 1 == count || !sorted[index].hasKey(of: sorted[index + 1])
+                let isAlone = isFirstOfKey && isLastOfKey
+                isFirstOfKey = isLastOfKey
+                if isAlone, let value, DecimalText.isPlain(value) {
+                    // What the fold would make of it.
+                    try fold.finish()
+                    try run.append(key: key, value: value)
+                    continue
+                }
             }
-            hasKeyOfLast = hasKeyOfNext
+            try fold.add(key: key, value: value)
         }
         try fold.finish()
     }
 
     /// Has the key of an entry to come fetched from memory while others are written: once sorted, they lie anywhere.
     @inline(__always)
-    private func fetchKey(behind index: Int, of sorted: UnsafeMutablePointer<SortEntry>, _ count: Int) {
+    private func fetchKey(behind index: Int, of sorted: UnsafeMutablePointer<SortEntry>, count: Int) {
         prefetch_for_reading(sorted[min(index + PairBuffer.aheadCount, count - 1)].key)
     }
 
@@ -181,9 +187,11 @@ final class PairBuffer: PackedPairStore {
     }
 
     private static func makeRoom(for capacity: Int) -> UnsafeMutablePointer<SortEntry> {
-        let stride = MemoryLayout<SortEntry>.stride
-        return LargePages.allocate(byteCount: 2 * capacity * stride, alignment: MemoryLayout<SortEntry>.alignment)
-            .bindMemory(to: SortEntry.self, capacity: 2 * capacity)
+        let room = LargePages.allocate(
+            byteCount: 2 * capacity * MemoryLayout<SortEntry>.stride,
+            alignment: MemoryLayout<SortEntry>.alignment
+        )
+        return room.bindMemory(to: SortEntry.self, capacity: 2 * capacity)
     }
 }
 

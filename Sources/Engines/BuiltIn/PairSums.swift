@@ -6,9 +6,9 @@ import MRProtocol
 /// The table holds integers of up to 64 bits. From the first value on that is none, or the first sum that is larger, until
 /// the store is drained, pairs are kept as they come: the combine adds them up, or finds what is wrong with them. So it is
 /// also when of the first `sampleCount` pairs nearly each has a key of its own, as from a function that adds up itself:
-/// sorting them is less work than looking each up first.
+/// sorting them is less work than looking each up first. Where keys turn out to come again later, it is not done again.
 final class PairSums: PackedPairStore {
-    static let sampleCount = 8_192
+    private static let sampleCount = 8_192
 
     /// The table, which others may use between two rounds.
     let table: WordCounts
@@ -19,6 +19,8 @@ final class PairSums: PackedPairStore {
 
     /// Pairs added to the table while its keys are watched; `nil` when enough were seen.
     private var watchedCount: Int? = 0
+    /// Pairs that were kept had keys of their own for the most part.
+    private var keepingPays = true
 
     init(partitionCount: Int) {
         table = WordCounts(partitionCount: partitionCount)
@@ -33,7 +35,7 @@ final class PairSums: PackedPairStore {
     var isEmpty: Bool { table.isEmpty && pairs.isEmpty }
     var byteCount: Int { pairs.isEmpty ? table.byteCount : pairs.byteCount }
 
-    /// Forgets everything, as an attempt that failed may have left something.
+    /// Forgets all pairs.
     func removeAll() {
         table.removeAll()
         pairs.removeAll()
@@ -69,13 +71,19 @@ final class PairSums: PackedPairStore {
 
     /// Whether so many pairs were added to the table that it is known to add up nearly nothing: one of 16 at most.
     private func isTableIdle(with added: Int) -> Bool {
-        guard let watched = watchedCount.map({ $0 + added }) else { return false }
+        guard keepingPays, let watched = watchedCount.map({ $0 + added }) else { return false }
         watchedCount = watched < PairSums.sampleCount ? watched : nil
         return watchedCount == nil && 16 * (watched - table.count) <= watched
     }
 
     func drain(to run: RunFileWriter) throws(TaskFault) {
-        if pairs.isEmpty { try table.drain(to: run) } else { try pairs.drain(to: run) }
+        if pairs.isEmpty {
+            try table.drain(to: run)
+        } else {
+            let (kept, before) = (UInt64(pairs.count), run.pairCount)
+            try pairs.drain(to: run)
+            keepingPays = keepingPays && 2 * (run.pairCount - before) >= kept
+        }
         watchedCount = 0
     }
 

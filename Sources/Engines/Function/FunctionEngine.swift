@@ -21,7 +21,8 @@ package final class FunctionEngine: JobEngine {
             usesPosition: functions.usesPosition ?? BuiltInEngine.usesPosition(spec)
         )
         self.functions = functions
-        sums = plan.builtIn.combine == .sum ? PairSums(partitionCount: plan.builtIn.hashedPartitionCount) : nil
+        let addsUp = plan.builtIn.combine == .sum
+        sums = addsUp ? PairSums(partitionCount: plan.builtIn.hashedPartitionCount) : nil
     }
 
     /// Maps, combines and writes one run file; see `JobEngine`.

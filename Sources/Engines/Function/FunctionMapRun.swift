@@ -40,7 +40,6 @@ final class FunctionMapRun {
         self.tally = tally
         self.sums = sums
         self.indexes = indexes
-        sums?.removeAll()
         pairs = sums ?? PairBuffer(partitionCount: plan.builtIn.hashedPartitionCount, combine: combine)
         format = RecordChunk.Format(plan.spec.recordFormat)
     }
@@ -50,6 +49,8 @@ final class FunctionMapRun {
         _ assignment: MapAssignment,
         output: any FileSink
     ) throws(TaskFault) -> (run: any RunBytes, counters: TaskCounters) {
+        // An attempt that fails leaves pairs behind.
+        defer { sums?.removeAll() }
         let helper = try functions.borrow(plan.spec.map)
         do throws(TaskFault) {
             try map(assignment, helper)

@@ -39,6 +39,11 @@ struct FunctionJob {
     }
 
     func run(_ inputs: [(name: String, bytes: [UInt8])]) throws -> LocalJob.Outcome {
+        try runs([inputs])[0].get()
+    }
+
+    /// Runs the job over one input after the other, in one engine.
+    func runs(_ inputs: [[(name: String, bytes: [UInt8])]]) throws -> [Result<LocalJob.Outcome, TaskFault>] {
         let folder = try TemporaryFolder()
         let functions = JobFunctions(
             job.spec,
@@ -58,7 +63,9 @@ struct FunctionJob {
         )
         defer { functions.close() }
         let engine = try FunctionEngine(job.spec, functions: functions)
-        return try job.run(inputs, engine: engine, report: report)
+        return inputs.map { files in
+            Result { () throws(TaskFault) in try job.run(files, engine: engine, report: report) }
+        }
     }
 
     /// The failure of a job that has to fail.

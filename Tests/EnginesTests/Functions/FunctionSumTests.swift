@@ -13,6 +13,7 @@ struct FunctionSumTests {
         export const encoding = "latin1"
         export function map(_, line, emit) {
             const tab = line.indexOf("\\t")
+            if (line === "stop") throw new Error("stopped")
             if (tab < 0) emit(line)
             else emit(line.slice(0, tab), line.slice(tab + 1))
         }
@@ -30,7 +31,9 @@ struct FunctionSumTests {
     private static let most = "999999999999999999"
 
     /// More keys than `PairSums` watches, each with one pair, and values of which some are not written as sums are.
-    private static let different = (0..<9_000).map { "\($0)-\($0 % 3)\t\(["1", "042", "-7", "0", "\($0)"][$0 % 5])" }
+    private static let different = (0..<9_000).map { number in
+        "\(number)-\(number % 3)\t" + ["1", "042", "-7", "0", "\(number)"][number % 5]
+    }
 
     static let sums = [
         Case("numbers, some below zero", many),
@@ -118,5 +121,69 @@ struct FunctionSumTests {
         let expected = fault(combine: nil)
         #expect(expected != nil)
         #expect(fault(combine: .builtIn("sum")) == expected)
+    }
+
+    /// More keys than `PairSums` watches, which agree in more than eight bytes, every 20th of them twice.
+    private static let long = (0..<9_500).map { number in
+        "https://example/\(number / 20 * 19 + number % 19)\t"
+            + ["1", "042", "-7", "0", "\(number)"][number % 5]
+    }
+
+    /// Keys and sums of lines, as the result of `identity` shows them.
+    private func totals(_ lines: [String]) -> [String] {
+        var totals: [String: Int] = [:]
+        for line in lines {
+            let parts = line.split(separator: "\t")
+            totals[String(parts[0]), default: 0] += Int(parts[1]) ?? 0
+        }
+        return totals.map { "\($0.key)\t\($0.value)" }.sorted()
+    }
+
+    private func lines(_ outcome: LocalJob.Outcome) -> [String] {
+        outcome.merged.split(separator: 0x0a).map { String(decoding: $0, as: UTF8.self) }.sorted()
+    }
+
+    private static let once = [
+        Case("few keys", many), Case("many keys", different), Case("many long keys", long),
+    ]
+
+    @Test("A run has each key once, with its sum as the fold writes it", arguments: once)
+    func runs(_ pairs: Case) throws {
+        var own = FunctionJob(
+            map: FunctionSumTests.pairs,
+            combine: .builtIn("sum"),
+            reduce: .builtIn("identity")
+        )
+        own.job.leafByteCount = 500
+        own.job.groupLeafCount = 1_000
+        let outcome = try own.run([("f", Array(pairs.lines.joined(separator: "\n").utf8))])
+        #expect(lines(outcome) == totals(pairs.lines))
+    }
+
+    @Test("One attempt leaves nothing to the next, be it spilled, large, repetitive or failed")
+    func attempts() throws {
+        var own = FunctionJob(
+            map: FunctionSumTests.pairs,
+            combine: .builtIn("sum"),
+            reduce: .builtIn("sum"),
+            reduceCount: 2
+        )
+        own.job.groupLeafCount = 1_000
+        own.job.leafByteCount = 500
+        own.job.memoryByteCount = 400 << 10
+        let round = (0..<9_000).map { "\($0)\t1" }
+        let inputs = [
+            FunctionSumTests.long, FunctionSumTests.different + ["stop"], FunctionSumTests.different,
+            round + round + round, FunctionSumTests.many + ["stop"], round, FunctionSumTests.many,
+        ]
+        let files = inputs.map { [(name: "f", bytes: Array($0.joined(separator: "\n").utf8))] }
+        let outcomes = try own.runs(files)
+        for (input, outcome) in zip(inputs, outcomes) {
+            if input.last == "stop" {
+                #expect(throws: TaskFault.self) { try outcome.get() }
+            } else {
+                #expect(lines(try outcome.get()) == totals(input))
+            }
+        }
     }
 }
