@@ -170,11 +170,13 @@ struct FunctionSumTests {
         )
         own.job.groupLeafCount = 1_000
         own.job.leafByteCount = 500
-        own.job.memoryByteCount = 400 << 10
+        own.job.memoryByteCount = 600 << 10
         let round = (0..<9_000).map { "\($0)\t1" }
+        // So much that some has left the process when it stops, and is not spilled yet.
+        let stopped = (0..<1_500).map { String(repeating: "k", count: 200) + "\($0)\t1" } + ["stop"]
         let inputs = [
-            FunctionSumTests.long, FunctionSumTests.different + ["stop"], FunctionSumTests.different,
-            round + round + round, FunctionSumTests.many + ["stop"], round, FunctionSumTests.many,
+            FunctionSumTests.long, stopped, FunctionSumTests.different, round + round + round, stopped,
+            FunctionSumTests.many,
         ]
         let files = inputs.map { [(name: "f", bytes: Array($0.joined(separator: "\n").utf8))] }
         let outcomes = try own.runs(files)
