@@ -59,11 +59,15 @@ struct JobTemplate: Sendable {
     func expectFunctions(on node: LocalNode, inputs: [String]) {
         var paths: [String] = []
         for case .file(let path)? in [map, combine, reduce] where !paths.contains(path) { paths.append(path) }
-        for engine in paths.compactMap(FunctionFile.engine) { node.expectFunction(engine, limits: limits) }
-        guard case .file(let path) = map, let engine = FunctionFile.engine(of: path),
-            inputs.count > 1 || inputs.contains(where: JobTemplate.hasManyBlocks)
-        else { return }
-        node.expectFunction(engine, limits: limits, inFurtherSlots: true)
+        var mapFillsSlots = false
+        if case .file(let path) = map, FunctionFile.engine(of: path) != nil {
+            mapFillsSlots = inputs.count > 1 || inputs.contains(where: JobTemplate.hasManyBlocks)
+        }
+        node.expectFunctions(
+            paths.compactMap(FunctionFile.engine),
+            limits: limits,
+            firstFillsSlots: mapFillsSlots
+        )
     }
 
     /// As far as its name tells.

@@ -67,6 +67,14 @@ extension FunctionDescription.Engine {
             case .command: .command
             }
     }
+
+    var kind: EngineKind {
+        switch self {
+        case .javaScript: .javaScript
+        case .webAssembly: .webAssembly
+        case .command: .command
+        }
+    }
 }
 
 extension FunctionDescription.Role {

@@ -75,10 +75,20 @@ package final class FunctionLibrary: Sendable {
         }
     }
 
-    /// Starts a process for a function of this node's own user that is about to be named.
-    func expect(_ engine: EngineKind, limits: TaskLimits) {
-        idleHelpers.spares.start(engine, memoryByteLimit: FunctionLimits(limits, for: engine).memoryByteCount)
+    /// Starts processes for functions of this node's own user that are about to be named: one for each, then more for the
+    /// first, up to one a slot.
+    func expect(_ engines: [EngineKind], slotsOfFirst: Int, limits: TaskLimits) {
+        let further = engines.prefix(1).flatMap { repeatElement($0, count: max(0, slotsOfFirst - 1)) }
+        for engine in engines + further {
+            idleHelpers.spares.start(
+                engine,
+                memoryByteLimit: FunctionLimits(limits, for: engine).memoryByteCount
+            )
+        }
     }
+
+    /// Processes that were started for functions which are not named yet.
+    var spareCount: Int { idleHelpers.spares.count }
 
     /// Loads one function within `limits` and says what it can do.
     ///

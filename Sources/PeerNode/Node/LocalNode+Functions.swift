@@ -6,27 +6,23 @@ internal import Multiformats
 // MARK: - Functions
 
 extension LocalNode {
-    /// Starts what runs functions of this kind, for one that is about to be named: it is up when the function is known.
+    /// Starts what runs functions of these kinds, for a job's that are about to be named: it is up when they are known.
     ///
     /// - Parameters:
-    ///   - engine: the kind.
-    ///   - limits: what its attempts may use.
-    ///   - inFurtherSlots: it is the second call for this function, whose attempts are likely to fill all slots: as many
-    ///     more are started as slots and `SpareProcesses.maxCount` admit.
-    public func expectFunction(
-        _ engine: FunctionDescription.Engine,
+    ///   - engines: the kinds, one for each function.
+    ///   - limits: what their attempts may use.
+    ///   - firstFillsSlots: attempts of the first function are likely to run in all slots at once.
+    public func expectFunctions(
+        _ engines: [FunctionDescription.Engine],
         limits: TaskLimits,
-        inFurtherSlots: Bool = false
+        firstFillsSlots: Bool
     ) {
-        let kind: EngineKind =
-            switch engine {
-            case .javaScript: .javaScript
-            case .webAssembly: .webAssembly
-            case .command: .command
-            }
-        for _ in 0..<(inFurtherSlots ? max(0, options.slots - 1) : 1) {
-            jobService().library.expect(kind, limits: limits)
-        }
+        guard !engines.isEmpty else { return }
+        jobService().library.expect(
+            engines.map(\.kind),
+            slotsOfFirst: firstFillsSlots ? options.slots : 1,
+            limits: limits
+        )
     }
 
     /// As `NodeService` says.

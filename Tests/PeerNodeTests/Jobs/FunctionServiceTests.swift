@@ -1,5 +1,6 @@
 import BlockStore
 import Engines
+import FunctionProtocol
 import Glibc
 import MRProtocol
 import Multiformats
@@ -210,6 +211,30 @@ struct FunctionServiceTests {
         let placeless = try await library.describe(.bytes(Array("function map(_, value, emit) {}".utf8)))
         #expect(!placeless.usesPosition)
         await #expect(throws: TaskFault.self) { _ = try await library.describe(.bytes(Array("map(".utf8))) }
+    }
+
+    @Test(
+        "A process is started ahead for each function, and for the first in more slots",
+        .enabled(if: RunnableFunctions.javaScript),
+        arguments: [
+            ([.javaScript], 1, 1), ([.javaScript], 0, 1), ([.javaScript], 2, 2),
+            ([.webAssembly, .javaScript], 1, 2), ([.webAssembly, .javaScript], 2, 3), ([], 4, 0),
+            ([.javaScript], 64, SpareProcesses.maxCount),
+        ] as [([EngineKind], Int, Int)]
+    )
+    func processesAhead(_ engines: [EngineKind], slots: Int, count: Int) async throws {
+        let library = FunctionLibrary(
+            store: try JobHarness().store,
+            workFolder: nil,
+            gate: PolicyGate(Policy(), inPrivateNetwork: false)
+        )
+        library.expect(engines, slotsOfFirst: slots, limits: TaskLimits())
+        #expect(library.spareCount == count)
+        // Ends them.
+        let running = Task { await library.run() }
+        running.cancel()
+        await running.value
+        #expect(library.spareCount == 0)
     }
 
     @Test(.enabled(if: RunnableFunctions.javaScript))
